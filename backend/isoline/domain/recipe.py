@@ -1,0 +1,110 @@
+"""Recipes: one frozen class per kind of work, used as form, REST body, JSON column, worker argument and provenance."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class Recipe(BaseModel):
+    """What to compute and from what; equal recipes on equal inputs give equal results."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def key(self, *inputs: str) -> str:
+        """32 hex digits that name the result of this recipe on `inputs` (content keys)."""
+        text = json.dumps([self.model_dump(mode="json"), *inputs], sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+class SoapDescriptor(Recipe):
+    """Smooth overlap of atomic positions, power spectrum (Bartók et al., PRB 87, 184115, 2013)."""
+
+    kind: Literal["soap"] = "soap"
+    cutoff: float = Field(5.0, gt=1.0, le=12.0, description="Radius of an environment, Å")
+    n_max: int = Field(6, ge=1, le=12, description="Radial functions")
+    l_max: int = Field(4, ge=0, le=8, description="Highest angular momentum")
+    width: float = Field(0.5, gt=0.05, le=2.0, description="Gaussian width of an atom, Å")
+
+
+class AcsfDescriptor(Recipe):
+    """Atom-centred symmetry functions G2 and G4 (Behler, J. Chem. Phys. 134, 074106, 2011)."""
+
+    kind: Literal["acsf"] = "acsf"
+    cutoff: float = Field(6.0, gt=1.0, le=12.0, description="Radius of an environment, Å")
+    n_radial: int = Field(8, ge=1, le=32, description="Radial functions (G2) per element")
+    n_angular: int = Field(4, ge=0, le=16, description="Widths of angular functions (G4) per element pair")
+
+
+Descriptor = Annotated[SoapDescriptor | AcsfDescriptor, Field(discriminator="kind")]
+
+
+class Describe(Recipe):
+    """Descriptors of every structure of a dataset version, and their two-dimensional maps."""
+
+    kind: Literal["describe"] = "describe"
+    version: int = Field(description="Dataset version id")
+    descriptor: Descriptor = Field(default_factory=SoapDescriptor)
+    neighbours: int = Field(15, ge=2, le=200, description="UMAP: neighbours that define closeness")
+    min_dist: float = Field(0.1, ge=0.0, le=0.99, description="UMAP: how tightly points may pack")
+    seed: int = Field(0, ge=0)
+
+
+class Train(Recipe):
+    """A committee of Behler–Parrinello potentials on energies, forces and stresses."""
+
+    kind: Literal["train"] = "train"
+    version: int = Field(description="Dataset version id")
+    name: str = Field("", max_length=80, description="Name of the model; made from the dataset's if empty")
+    family: Literal["behler-parrinello"] = "behler-parrinello"
+    members: int = Field(4, ge=1, le=32, description="Potentials in the committee")
+    cutoff: float = Field(5.5, gt=1.0, le=10.0, description="Radius of an environment, Å")
+    hidden: tuple[int, ...] = Field((32, 32), description="Widths of the hidden layers of each network")
+    epochs: int = Field(200, ge=1, le=100_000, description="Largest number of passes over the training set")
+    patience: int = Field(40, ge=1, description="Epochs without a better validation loss before stopping")
+    batch_size: int = Field(8, ge=1, le=4096, description="Structures per step")
+    learning_rate: float = Field(5e-3, gt=0, le=1)
+    energy_weight: float = Field(1.0, ge=0, description="Weight of energy errors (per atom)")
+    force_weight: float = Field(1.0, ge=0, description="Weight of force errors")
+    stress_weight: float = Field(0.1, ge=0, description="Weight of stress errors")
+    validation_fraction: float = Field(0.1, gt=0, lt=0.9, description="Held out where the dataset assigns no validation split")
+    seed: int = Field(0, ge=0)
+
+
+class Evaluate(Recipe):
+    """A model's predictions, committee spread and errors on a dataset version."""
+
+    kind: Literal["evaluate"] = "evaluate"
+    model: int = Field(description="Model id; 0 means the model made by the job this one waits for")
+    version: int = Field(description="Dataset version id")
+
+
+class Import(Recipe):
+    """Files brought into a dataset, read as the label contract says."""
+
+    kind: Literal["import"] = "import"
+    uploads: tuple[str, ...] = Field(description="Names of uploaded files, or absolute paths when started on the command line")
+    dataset: str = Field(min_length=1, max_length=80)
+    energy_key: str | None = None
+    forces_key: str | None = None
+    stress_key: str | None = None
+    energy_unit: str = "eV"
+    length_unit: str = "Å"
+    stress_unit: str = "eV/Å³"
+    level_of_theory: str = Field("", max_length=200)
+    split: Literal["", "train", "validation", "test"] = ""
+
+
+class Sample(Recipe):
+    """One of the sample projects that come with the program."""
+
+    kind: Literal["sample"] = "sample"
+    name: Literal["silicon", "ethanol"]
+
+
+AnyRecipe = Annotated[Describe | Train | Evaluate | Import | Sample, Field(discriminator="kind")]
+
+RECIPE: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)

@@ -1,0 +1,104 @@
+"""The workbench: settings, the store's engine, and the two kinds of transaction.
+
+This is the only module that reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Connection, Engine
+
+from .store import engines
+
+
+class Settings(BaseModel):
+    """Where things are; `from_environment` fills it from the variables named below.
+
+    home        ISOLINE_HOME       data folder, default ~/.isoline
+    store_url   ISOLINE_STORE_DB   default: store.sqlite in home
+    jobs_url    ISOLINE_JOBS_DB    default: jobs.sqlite in home, or the store's database when that is PostgreSQL
+    lease_s     ISOLINE_LEASE      seconds after which a silent worker counts as dead
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    home: Path
+    store_url: str
+    jobs_url: str
+    lease_s: float = Field(20.0, gt=0.5)
+
+    @classmethod
+    def at(cls, home: Path, store_url: str = "", jobs_url: str = "", lease_s: float = 20.0) -> Settings:
+        """Settings for one data folder."""
+        home = Path(home).expanduser().resolve()
+        store_url = store_url or f"sqlite:///{home / 'store.sqlite'}"
+        if not jobs_url:
+            jobs_url = f"sqlite:///{home / 'jobs.sqlite'}" if store_url.startswith("sqlite") else store_url
+        return cls(home=home, store_url=store_url, jobs_url=jobs_url, lease_s=lease_s)
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        return cls.at(
+            Path(os.environ.get("ISOLINE_HOME", "~/.isoline")),
+            os.environ.get("ISOLINE_STORE_DB", ""),
+            os.environ.get("ISOLINE_JOBS_DB", ""),
+            float(os.environ.get("ISOLINE_LEASE", "20")),
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make a child process see the same settings."""
+        return {
+            "ISOLINE_HOME": str(self.home),
+            "ISOLINE_STORE_DB": self.store_url,
+            "ISOLINE_JOBS_DB": self.jobs_url,
+            "ISOLINE_LEASE": str(self.lease_s),
+        }
+
+    @property
+    def uploads(self) -> Path:
+        return self.home / "uploads"
+
+    @property
+    def runs(self) -> Path:
+        """Locks and logs of worker processes on this host."""
+        return self.home / "runs"
+
+
+class Workbench:
+    """An open data folder: pass it, never keep it in a module."""
+
+    def __init__(self, settings: Settings, engine: Engine):
+        self.settings = settings
+        self.engine = engine
+
+    @classmethod
+    def open(cls, settings: Settings) -> Workbench:
+        """Open the store, creating folders and bringing the schema up to date.
+
+        Raises Unavailable when the database cannot be reached or lies on a network file system (SQLite).
+        """
+        for folder in (settings.home, settings.uploads, settings.runs):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        engine = engines.connect(settings.store_url)
+        engines.migrate(engine)
+        return cls(settings, engine)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that cannot write."""
+        with engines.reading(self.engine) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that commits when the block ends well, and leaves nothing when it does not."""
+        with engines.writing(self.engine) as connection:
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
