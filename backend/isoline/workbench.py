@@ -6,14 +6,21 @@ This is the only module that reads the environment.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, Engine
 
 from .store import engines
+
+REMEMBERED = 48  # immutable results kept in memory per process
+
+T = TypeVar("T")
 
 
 class Settings(BaseModel):
@@ -75,6 +82,8 @@ class Workbench:
     def __init__(self, settings: Settings, engine: Engine):
         self.settings = settings
         self.engine = engine
+        self._memory: OrderedDict[tuple, object] = OrderedDict()
+        self._memory_lock = threading.Lock()
 
     @classmethod
     def open(cls, settings: Settings) -> Workbench:
@@ -99,6 +108,20 @@ class Workbench:
         """A transaction that commits when the block ends well, and leaves nothing when it does not."""
         with engines.writing(self.engine) as connection:
             yield connection
+
+    def remember(self, key: tuple, make: Callable[[], T]) -> T:
+        """An immutable result by its key: made once, then kept while it is among the last used."""
+        with self._memory_lock:
+            if key in self._memory:
+                self._memory.move_to_end(key)
+                return self._memory[key]
+        value = make()
+        with self._memory_lock:
+            self._memory[key] = value
+            self._memory.move_to_end(key)
+            while len(self._memory) > REMEMBERED:
+                self._memory.popitem(last=False)
+        return value
 
     def close(self) -> None:
         self.engine.dispose()
