@@ -111,7 +111,7 @@ level_of_theory = Table(
 structure = Table(
     "structure",
     metadata,
-    Column("id", Big, primary_key=True),
+    Column("id", Big, primary_key=True, autoincrement=False),  # given by store/structures.py
     Column("hash", LargeBinary(16), nullable=False, unique=True),
     Column("composition_id", ForeignKey("composition.id"), nullable=False, index=True),
     Column("n_atoms", Integer, nullable=False),
@@ -128,10 +128,10 @@ structure_array = Table(
     Column("cell", LargeBinary, nullable=False),  # <f8 (3, 3) Å
 )
 
-label = Table(
+label = Table(  # every member of a dataset has one, possibly empty: its provenance
     "label",
     metadata,
-    Column("id", Big, primary_key=True),
+    Column("id", Big, primary_key=True, autoincrement=False),
     Column("structure_id", Big, ForeignKey("structure.id"), nullable=False),
     Column("level_of_theory_id", ForeignKey("level_of_theory.id"), nullable=False),
     Column("hash", LargeBinary(16), nullable=False),
@@ -176,6 +176,9 @@ dataset_version = Table(
     Column("n_forces", Integer, nullable=False),
     Column("n_stress", Integer, nullable=False),
     Column("elements", JSON, nullable=False),  # atomic numbers, ascending
+    Column("groups", JSON, nullable=False),  # name → structures
+    Column("splits", JSON, nullable=False),  # name → structures
+    Column("levels_of_theory", JSON, nullable=False),  # names
     Column("note", Text, nullable=False),
     Column("created_by", String(80), nullable=False),
     Column("created", Time, nullable=False),
@@ -188,7 +191,7 @@ dataset_member = Table(
     Column("version_id", ForeignKey("dataset_version.id"), primary_key=True, autoincrement=False),
     Column("position", Integer, primary_key=True, autoincrement=False),  # 0…n−1: the row of every aligned column
     Column("structure_id", Big, ForeignKey("structure.id"), nullable=False, index=True),
-    Column("label_id", Big, ForeignKey("label.id")),
+    Column("label_id", Big, ForeignKey("label.id"), nullable=False),
     Column("group", String(120), nullable=False),
     Column("split", String(12), nullable=False),
     sqlite_with_rowid=False,
@@ -245,6 +248,7 @@ job = Table(
     Column("queue", String(20), nullable=False),
     Column("state", String(12), nullable=False, index=True),
     Column("attempt", Integer, nullable=False),
+    Column("starts", Integer, nullable=False),  # processes begun since the last checkpoint; too many deaths fail the job
     Column("progress", Float, nullable=False),
     Column("message", Text, nullable=False),
     Column("recipe", JSON, nullable=False),
@@ -293,7 +297,7 @@ worker = Table(
     Column("pid", Integer, nullable=False),
     Column("queues", JSON, nullable=False),
     Column("device", String(120), nullable=False),
-    Column("state", String(12), nullable=False),  # alive | dead
+    Column("state", String(12), nullable=False),  # alive | stopped (its work is free) | dead (its work was handed on)
     Column("started", Time, nullable=False),
     Column("beat", Float, nullable=False),  # seconds on the database's clock
 )
@@ -303,15 +307,7 @@ run_lock = Table(
     metadata,
     Column("job_id", ForeignKey("job.id"), primary_key=True, autoincrement=False),
     Column("executor_id", String(120), nullable=False),
-    Column("token", String(64), nullable=False),
-    Column("wanted", Boolean, nullable=False),
-)
-
-reap_count = Table(
-    "reap_count",
-    metadata,
-    Column("workflow_id", String(120), primary_key=True),
-    Column("count", Integer, nullable=False),
+    Column("token", String(64), nullable=False),  # names one process: what it writes counts only while it holds the lock
 )
 
 artifact = Table(
