@@ -1,0 +1,38 @@
+"""Errors of models: metrics by group, parity points, comparison."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from ...services import accuracy
+from ..dependencies import Acting, Bench, binary
+
+router = APIRouter(tags=["accuracy"])
+
+Quantity = Literal["energy", "forces", "stress"]
+Grouping = Literal["overall", "split", "element", "group", "tag"]
+
+
+@router.get("/evaluations/{id}/metrics")
+def metrics(id: int, bench: Bench, _: Acting, by: Grouping = "overall") -> list[dict]:
+    """MAE, RMSE and R² with their N; energies in eV/atom, forces in eV/Å, stress in eV/Å³."""
+    return [asdict(row) for row in accuracy.metrics(bench, id, by)]
+
+
+@router.get("/evaluations/{id}/parity/{quantity}")
+def parity(
+    id: int, quantity: Quantity, request: Request, bench: Bench, _: Acting, selection: str | None = None
+) -> Response:
+    """Reference and predicted values with the row of each point's structure: three columns."""
+    points = accuracy.parity(bench, id, quantity, selection)
+    about = {"unit": points.unit, "low": points.low, "high": points.high}
+    return binary(request, points.reference, points.predicted, points.position, about=about)
+
+
+@router.get("/evaluations/compare")
+def compare(bench: Bench, _: Acting, id: list[int] = Query()) -> list[dict]:
+    """The same test set under several models."""
+    return [asdict(row) for row in accuracy.compare(bench, id)]

@@ -1,0 +1,71 @@
+"""Describe, train, evaluate, retrain; models and their files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict
+
+from ...domain.recipe import Describe, Evaluate, Train
+from ...errors import NotFound
+from ...services import training, work
+from ..dependencies import Acting, Bench
+
+router = APIRouter(tags=["training"])
+
+MODEL_FILES = ("model.safetensors", "model.json")
+
+
+class StartTraining(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    recipe: Train
+    test: int | None = None
+
+
+class Retrain(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    selection: str | None = None
+
+
+@router.post("/describe", status_code=202)
+def describe(recipe: Describe, bench: Bench, actor: Acting) -> dict:
+    """Queue descriptors and maps of a dataset version."""
+    return work.as_dict(training.describe(bench, actor, recipe))
+
+
+@router.post("/train", status_code=202)
+def train(body: StartTraining, bench: Bench, actor: Acting) -> list[dict]:
+    """Queue the training of a committee, and its evaluation."""
+    return [work.as_dict(job) for job in training.train(bench, actor, body.recipe, test=body.test)]
+
+
+@router.post("/evaluate", status_code=202)
+def evaluate(recipe: Evaluate, bench: Bench, actor: Acting) -> dict:
+    return work.as_dict(training.evaluate(bench, actor, recipe))
+
+
+@router.post("/versions/{version}/retrain", status_code=202)
+def retrain(version: int, body: Retrain, bench: Bench, actor: Acting) -> list[dict]:
+    """Freeze, train with the last recipe from the last model's weights, evaluate on the same test set."""
+    return [work.as_dict(job) for job in training.retrain(bench, actor, version, body.selection)]
+
+
+@router.get("/models")
+def models(bench: Bench, _: Acting) -> list[dict]:
+    return [asdict(model) for model in training.models(bench)]
+
+
+@router.get("/models/{id}")
+def model(id: int, bench: Bench, _: Acting) -> dict:
+    return asdict(training.model(bench, id))
+
+
+@router.get("/models/{id}/files/{name}")
+def model_file(id: int, name: str, bench: Bench, _: Acting) -> Response:
+    """A file of the model: weights as safetensors, everything else as JSON."""
+    if name not in MODEL_FILES:
+        raise NotFound(f"a model has no file '{name}'", hint=f"Its files are {', '.join(MODEL_FILES)}.")
+    return Response(training.model_file(bench, id, name), media_type="application/octet-stream")

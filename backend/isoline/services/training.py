@@ -1,0 +1,120 @@
+"""Asking for descriptors, committees and evaluations; the models that came of it."""
+
+from __future__ import annotations
+
+from ..domain.actor import Actor
+from ..domain.artifact import Artifact, ArtifactKind
+from ..domain.job import Job
+from ..domain.recipe import Describe, Evaluate, Train
+from ..errors import InvalidInput
+from ..jobs.submit import submit
+from ..store import artifacts
+from ..workbench import Workbench
+from . import accounts, atlas, library
+
+
+def describe(bench: Workbench, actor: Actor, recipe: Describe) -> Job:
+    """Queue descriptors, PCA and UMAP of a dataset version."""
+    accounts.permit(actor, "describe")
+    version = library.version(bench, recipe.version)
+    title = f"Describe {version.dataset} v{version.version} by {recipe.descriptor.kind.upper()}"
+    return submit(bench, actor, recipe, title=title, queue="cpu", version_id=recipe.version)
+
+
+def train(bench: Workbench, actor: Actor, recipe: Train, *, test: int | None = None) -> list[Job]:
+    """Queue the training of a committee, then its evaluation on its own version and on `test`.
+
+    Raises InvalidInput where the version has no labels to learn from.
+    """
+    accounts.permit(actor, "train")
+    version = library.version(bench, recipe.version)
+    if version.n_energy + version.n_forces == 0:
+        raise InvalidInput(
+            f"{version.dataset} v{version.version} has neither energies nor forces: there is nothing to learn",
+            hint="Import the labels, or choose another energy and forces key in the label contract.",
+        )
+    if recipe.start:
+        model(bench, recipe.start)
+    name = recipe.name or f"{version.dataset} v{version.version}"
+    first = submit(
+        bench, actor, recipe, title=f"Train {recipe.members} × {name}", queue="gpu", version_id=recipe.version
+    )
+    return [first, *(_evaluate_after(bench, actor, first, tested) for tested in _distinct(recipe.version, test))]
+
+
+def evaluate(bench: Workbench, actor: Actor, recipe: Evaluate) -> Job:
+    """Queue a model's predictions and errors on a dataset version."""
+    accounts.permit(actor, "evaluate")
+    version = library.version(bench, recipe.version)
+    evaluated = model(bench, recipe.model)
+    title = f"Evaluate {evaluated.name} on {version.dataset} v{version.version}"
+    return submit(bench, actor, recipe, title=title, queue="gpu", version_id=recipe.version)
+
+
+def retrain(bench: Workbench, actor: Actor, version_id: int, selection: str | None = None) -> list[Job]:
+    """Freeze the selection, train with the last recipe from the last model, evaluate both on the same test set.
+
+    Without a selection the version is trained on as it is. Without an earlier model the default recipe is used.
+    """
+    accounts.permit(actor, "train")
+    version = library.version(bench, version_id)
+    if selection is not None:
+        rows = atlas.positions(bench, selection)
+        if len(rows) < version.n_structures:
+            version = library.freeze(bench, actor, version_id, rows, note="frozen for retraining")
+    previous = last_model(bench, version.dataset)
+    if previous is None:
+        return train(bench, actor, Train(version=version.id))
+    recipe = Train.model_validate(previous.recipe).model_copy(
+        update={"version": version.id, "start": previous.id, "name": ""}
+    )
+    with bench.read() as connection:
+        evaluations = artifacts.listing(connection, ArtifactKind.EVALUATION, parent=previous.id)
+    tested = {evaluation.version for evaluation in evaluations} or {previous.version}
+    jobs = train(bench, actor, recipe)
+    jobs += [_evaluate_after(bench, actor, jobs[0], test) for test in sorted(tested - {version.id})]
+    missing = tested - {evaluation.version for evaluation in evaluations}
+    jobs += [evaluate(bench, actor, Evaluate(model=previous.id, version=test)) for test in sorted(missing)]
+    return jobs
+
+
+def last_model(bench: Workbench, dataset: str) -> Artifact | None:
+    """The newest model trained on any version of a dataset."""
+    ids = {version.id for version in library.versions(bench, dataset)}
+    return next((found for found in models(bench) if found.version in ids), None)
+
+
+def models(bench: Workbench, version_id: int | None = None) -> list[Artifact]:
+    """All committees, newest first."""
+    with bench.read() as connection:
+        return artifacts.listing(connection, ArtifactKind.MODEL, version=version_id)
+
+
+def model(bench: Workbench, id: int) -> Artifact:
+    """One committee. Raises NotFound."""
+    with bench.read() as connection:
+        return artifacts.get(connection, id, ArtifactKind.MODEL)
+
+
+def model_file(bench: Workbench, id: int, name: str) -> bytes:
+    """A file of a committee: `model.safetensors` or `model.json`."""
+    with bench.read() as connection:
+        artifacts.get(connection, id, ArtifactKind.MODEL)
+        return artifacts.file(connection, id, name)
+
+
+def _distinct(*versions: int | None) -> list[int]:
+    return list(dict.fromkeys(version for version in versions if version is not None))
+
+
+def _evaluate_after(bench: Workbench, actor: Actor, training: Job, version_id: int) -> Job:
+    version = library.version(bench, version_id)
+    return submit(
+        bench,
+        actor,
+        Evaluate(model=0, version=version_id),
+        title=f"Evaluate on {version.dataset} v{version.version}",
+        queue="gpu",
+        version_id=version_id,
+        after=training.id,
+    )

@@ -1,0 +1,24 @@
+"""Import uploaded files into a dataset."""
+
+from __future__ import annotations
+
+from isoline.domain.actor import Actor
+from isoline.domain.job import Job
+from isoline.domain.recipe import Import
+from isoline.services import intake
+from isoline.workbench import Workbench
+
+from ..journal import Journal
+
+
+def bring_in(bench: Workbench, job: Job, recipe: Import, journal: Journal) -> dict:
+    """Read, check and store; a refused file leaves nothing behind and its faults stand in the job's error."""
+    outcome = None
+    for step in intake.run_import(bench, Actor(job.created_by), recipe):
+        if isinstance(step, intake.ImportOutcome):
+            outcome = step
+        else:
+            journal.progress(step.fraction, step.message)
+    for warning in outcome.warnings:
+        journal.log(f"warning: {warning}")
+    return outcome.as_dict()

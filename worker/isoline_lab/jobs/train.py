@@ -1,0 +1,124 @@
+"""Train a committee on a dataset version and keep it as a model."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+from isoline.domain.actor import Actor
+from isoline.domain.artifact import ArtifactKind
+from isoline.domain.job import Job
+from isoline.domain.recipe import Train
+from isoline.domain.structure import Frame
+from isoline.errors import InvalidInput
+from isoline.services import library
+from isoline.store import artifacts
+from isoline.workbench import Workbench
+
+from ..journal import Journal
+from ..training.fit import Checkpoint, fit
+from ..training.partition import ROLES, TRAIN, VALIDATION, partition
+
+CHECKPOINT_S = 15.0
+
+
+def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
+    """Fit K members with live curves and checkpoints; a run that was killed goes on from its last one."""
+    version = library.version(bench, recipe.version)
+    with bench.read() as connection:
+        begun = artifacts.get(connection, recipe.start, ArtifactKind.MODEL) if recipe.start else None
+        key = recipe.key(version.key, begun.key if begun else "")
+        known = artifacts.find(connection, key)
+        weights = artifacts.file(connection, begun.id, "checkpoint") if begun else None
+    if known is not None:
+        journal.log(f"the same recipe on the same data has been trained before: model {known.id}")
+        return {"model": known.id, **known.summary}
+
+    journal.progress(0.0, "reading structures")
+    frames = list(library.frames(bench, recipe.version))
+    roles = partition([frame.split for frame in frames], recipe.validation_fraction, recipe.seed)
+    training = _labelled(frames, roles, TRAIN)
+    validation = _labelled(frames, roles, VALIDATION)
+    if not training or not validation:
+        raise InvalidInput(
+            f"{len(training)} labelled structures to train on and {len(validation)} to validate with; both need some",
+            hint="Import more labelled structures, or change the splits or the validation fraction.",
+        )
+    unlabelled = sum(frame.label.empty for frame in frames)
+    journal.log(
+        f"{len(training)} structures to train on, {len(validation)} to validate with"
+        + (f", {unlabelled} without labels left out" if unlabelled else "")
+    )
+
+    saved = journal.last_checkpoint()
+    start = Checkpoint.from_bytes(saved or weights) if saved or weights else None
+    began, written = time.monotonic(), time.monotonic()
+    last = None
+    for epoch in fit(recipe, training, validation, start=start, warm=saved is None and weights is not None):
+        if epoch.number == 0:
+            journal.progress(0.02 * epoch.fraction, epoch.stage)
+            continue
+        last = epoch
+        journal.record(epoch.number, **_curves(epoch))
+        journal.progress(
+            0.02 + 0.97 * epoch.number / epoch.total,
+            f"epoch {epoch.number} of {epoch.total} · validation {epoch.energy_rmse.mean() * 1000:.2f} meV/atom, "
+            f"{epoch.force_rmse.mean():.3f} eV/Å",
+        )
+        if time.monotonic() - written > CHECKPOINT_S:
+            journal.checkpoint(epoch.number, epoch.checkpoint().to_bytes())
+            written = time.monotonic()
+
+    if last is None:
+        raise InvalidInput("the checkpoint had reached the last epoch already", hint="Train with more epochs.")
+    committee = last.committee()
+    for warning in committee.warnings:
+        journal.log(f"warning: {warning}")
+    summary = {
+        "n_train": len(training),
+        "n_validation": len(validation),
+        "n_parameters": committee.n_parameters,
+        "members": recipe.members,
+        "elements": list(version.elements),
+        "epochs": last.number,
+        "best_epoch": last.best_epoch,
+        "validation_energy_rmse": float(last.best_energy_rmse),
+        "validation_force_rmse": float(last.best_force_rmse),
+        "seconds": round(time.monotonic() - began, 1),
+        "used": {
+            "energy": sum(frame.label.energy is not None for frame in training),
+            "forces": sum(frame.label.forces is not None for frame in training),
+            "stress": sum(frame.label.stress is not None for frame in training),
+        },
+        "warnings": list(committee.warnings),
+    }
+    with bench.write() as connection:
+        id = artifacts.add(
+            connection,
+            ArtifactKind.MODEL,
+            key,
+            recipe.name or f"{version.dataset} v{version.version}",
+            recipe.model_dump(mode="json"),
+            summary,
+            version.id,
+            Actor(job.created_by).name,
+            parent=begun.id if begun else None,
+            job=job.id,
+            columns={"role": roles, "structure_id": np.array([frame.id for frame in frames], dtype="<i8")},
+            files=committee.save()
+            | {"checkpoint": last.checkpoint().to_bytes(), "roles.json": json.dumps(ROLES).encode()},
+        )
+    return {"model": id, **summary}
+
+
+def _labelled(frames: list[Frame], roles: np.ndarray, role: int) -> list[Frame]:
+    return [frame for frame, assigned in zip(frames, roles, strict=True) if assigned == role and not frame.label.empty]
+
+
+def _curves(epoch) -> dict[str, float]:
+    curves = {f"train_{k}": float(value) for k, value in enumerate(epoch.train_loss)}
+    curves |= {f"validation_{k}": float(value) for k, value in enumerate(epoch.validation_loss)}
+    curves["energy_rmse"] = float(epoch.energy_rmse.mean())
+    curves["force_rmse"] = float(epoch.force_rmse.mean())
+    return curves
