@@ -1,0 +1,127 @@
+"""What all tests share: workbenches on SQLite and on a real PostgreSQL, and the reference data."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from isoline.workbench import Settings, Workbench
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of reference data (ISOLINE_DATA, by default ../shared/data)."""
+    folder = Path(os.environ.get("ISOLINE_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (folder / "manifest.json").exists():
+        pytest.skip(f"reference data are not at {folder}: set ISOLINE_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory) -> Iterator[Callable[[], str]]:
+    """Makes fresh, empty databases on a PostgreSQL server that lives as long as the tests."""
+    binaries = _postgresql_binaries()
+    if binaries is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="isoline-postgresql-"))
+    # PostgreSQL refuses to run as root.
+    becoming = []
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+        becoming = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    port = _free_port()
+    log = (folder / "log").open("wb")
+    initdb = [binaries / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"]
+    subprocess.run([*becoming, *initdb], check=True, stdout=log, stderr=log, cwd="/")
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": folder,
+        "fsync": "off",
+        "max_connections": 300,
+        "shared_buffers": "64MB",
+    }
+    # The server goes when the tests go, even when they are killed.
+    watched = [*(becoming or ["setpriv"]), "--pdeathsig=INT"] if shutil.which("setpriv") else []
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    server = subprocess.Popen(
+        [*watched, binaries / "postgres", "-D", folder / "data", *options], stdout=log, stderr=log, cwd="/"
+    )
+    address = f"postgresql://postgres@127.0.0.1:{port}"
+
+    def make() -> str:
+        name = f"isoline_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"{address}/{name}"
+
+    try:
+        _wait_for(server, f"{address}/postgres", folder / "log")
+        yield make
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=30)
+        log.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request, tmp_path) -> str:
+    """The address of an empty store, on either database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'home' / 'store.sqlite'}"
+    return request.getfixturevalue("postgresql")()
+
+
+@pytest.fixture
+def bench(store_url, tmp_path) -> Iterator[Workbench]:
+    """An empty workbench, once on SQLite and once on PostgreSQL."""
+    workbench = Workbench.open(Settings.at(tmp_path / "home", store_url))
+    yield workbench
+    workbench.close()
+
+
+@pytest.fixture
+def bench_sqlite(tmp_path) -> Iterator[Workbench]:
+    """An empty workbench on SQLite."""
+    workbench = Workbench.open(Settings.at(tmp_path / "home"))
+    yield workbench
+    workbench.close()
+
+
+def _postgresql_binaries() -> Path | None:
+    found = shutil.which("postgres")
+    if found:
+        return Path(found).parent
+    return next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def _wait_for(server: subprocess.Popen, url: str, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            psycopg.connect(url, connect_timeout=5).close()
+            return
+        except psycopg.OperationalError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"PostgreSQL did not start:\n{log.read_text()}")
+            time.sleep(0.1)
