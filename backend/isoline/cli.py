@@ -261,9 +261,11 @@ def demo(wait: bool, as_json: bool) -> None:
 
 
 @main.command()
-def doctor(as_json: bool) -> None:
+@click.option("--worker", is_flag=True, help="Ask only whether a worker of this machine is alive.")
+def doctor(worker: bool, as_json: bool) -> None:
     """Check the installation, the store, the worker and the GPU, and say what to do."""
-    found = checks.examine(Settings.from_environment())
+    settings = Settings.from_environment()
+    found = checks.examine_worker(settings) if worker else checks.examine(settings)
     ok = all(check.ok for check in found)
     rows = [{"name": check.name, "ok": check.ok, "found": check.found, "hint": check.hint} for check in found]
     lines = [

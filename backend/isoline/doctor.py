@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -29,6 +30,15 @@ class Check:
 def examine(settings: Settings) -> list[Check]:
     """Every check, also after one has failed."""
     return [_python(), _packages(), _disk(settings), *_store_and_workers(settings), _gpu()]
+
+
+def examine_worker(settings: Settings) -> list[Check]:
+    """Whether a worker of this very machine is alive: what a container's health check asks."""
+    bench = Workbench.open(settings)
+    here = [worker for worker in work.workers(bench) if worker.host == socket.gethostname()]
+    bench.close()
+    found = ", ".join(worker.executor_id for worker in here)
+    return [Check("worker", bool(here), found or "none on this machine", "" if here else "`isoline worker` starts one.")]
 
 
 def _python() -> Check:

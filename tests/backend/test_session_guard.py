@@ -1,0 +1,133 @@
+"""Pages, REST, events and sockets stand behind one guard."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi import WebSocket
+from isoline.api.app import create_api
+from isoline.api.session import guard
+from isoline.services import accounts
+from isoline.workbench import Workbench
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+PASSWORD = "correct horse battery"
+
+
+def served(bench: Workbench, host: str) -> TestClient:
+    """The API as if it listened on `host`, with one page, one Dash route and one socket beside it."""
+    opened = Workbench(bench.settings.model_copy(update={"host": host}), bench.engine)
+    server = create_api(opened)
+
+    @server.get("/map/1")
+    async def page() -> str:
+        return "a page"
+
+    @server.post("/_dash-update-component")
+    async def dash() -> str:
+        return "an update"
+
+    @server.websocket("/_dash-ws-callback")
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text("open")
+
+    guard(server, opened)
+    port_host = "127.0.0.1:8050" if host == "127.0.0.1" else f"{host}:8050"
+    return TestClient(server, base_url=f"http://{port_host}", client=("127.0.0.1", 50_000), raise_server_exceptions=False)
+
+
+@pytest.fixture
+def loopback(bench_sqlite):
+    return served(bench_sqlite, "127.0.0.1")
+
+
+@pytest.fixture
+def network(bench_sqlite):
+    accounts.set_owner_password(bench_sqlite, PASSWORD)
+    return served(bench_sqlite, "192.0.2.7")
+
+
+def test_on_loopback_the_owner_is_signed_in_at_once(loopback):
+    assert loopback.get("/api/session").json() == {"name": "owner", "role": "owner"}
+    assert loopback.get("/map/1").status_code == 200
+
+
+def test_on_the_network_everything_asks_for_a_session(network):
+    page = network.get("/map/1", follow_redirects=False)
+    assert (page.status_code, page.headers["location"]) == (303, "/login?next=/map/1")
+    for method, path in (("GET", "/api/datasets"), ("GET", "/api/events"), ("POST", "/_dash-update-component")):
+        answer = network.request(method, path)
+        assert answer.status_code == 401
+        assert answer.json()["kind"] == "not_signed_in"
+        assert answer.headers["content-type"] == "application/problem+json"
+    with pytest.raises(WebSocketDisconnect) as closed, network.websocket_connect("/_dash-ws-callback"):
+        pass
+    assert closed.value.code == 4401
+
+
+def test_a_session_opens_everything_and_signing_out_closes_it(network):
+    assert network.post("/api/session", json={"name": "owner", "password": "wrong one"}).status_code == 401
+    signed = network.post("/api/session", json={"name": "owner", "password": PASSWORD})
+    assert signed.status_code == 201
+    cookie = signed.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert network.get("/api/datasets").json() == []
+    with network.websocket_connect("/_dash-ws-callback") as socket:
+        assert socket.receive_text() == "open"
+    token = network.cookies["isoline_session"]
+    assert network.delete("/api/session").status_code == 204
+    network.cookies.set("isoline_session", token)
+    assert network.get("/api/datasets").status_code == 401
+
+
+def test_health_needs_no_session(network):
+    assert network.get("/api/health").json() == {"ok": True}
+
+
+def test_another_sites_page_may_not_change_anything(loopback):
+    evil = {"origin": "http://evil.example"}
+    assert loopback.post("/_dash-update-component", headers=evil).status_code == 403
+    assert loopback.post("/api/undo", json={"batch": "x"}, headers=evil).status_code == 403
+    assert loopback.post("/_dash-update-component", headers={"origin": "http://127.0.0.1:8050"}).status_code == 200
+
+
+def test_a_name_that_resolves_to_loopback_is_not_loopback(loopback):
+    assert loopback.get("/api/datasets", headers={"host": "rebound.example:8050"}).status_code == 403
+    assert loopback.get("/api/datasets", headers={"host": "localhost:8050"}).status_code == 200
+
+
+def test_an_unknown_api_path_is_a_problem_not_a_page(loopback):
+    answer = loopback.get("/api/nothing")
+    assert answer.status_code == 404
+    assert answer.json()["kind"] == "not_found"
+
+
+def test_every_route_is_described(loopback):
+    paths = loopback.get("/api/openapi.json").json()["paths"]
+    for path in ("/api/datasets", "/api/train", "/api/jobs/{id}/cancel", "/api/evaluations/{id}/parity/{quantity}"):
+        assert path in paths
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/api/versions/999", None),
+        ("GET", "/api/jobs/999", None),
+        ("GET", "/api/models/999", None),
+        ("GET", "/api/evaluations/999/metrics", None),
+        ("POST", "/api/undo", {"batch": "unknown"}),
+    ],
+)
+def test_what_does_not_exist_is_not_found(loopback, method, path, body):
+    answer = loopback.request(method, path, json=body)
+    assert answer.status_code == 404, answer.text
+    assert answer.json()["kind"] == "not_found"
+
+
+def test_a_wrong_body_names_every_fault(loopback):
+    answer = loopback.post("/api/train", json={"recipe": {"members": 0, "nonsense": 1}})
+    assert answer.status_code == 422
+    fields = " ".join(fault["field"] for fault in answer.json()["details"])
+    assert all(name in fields for name in ("version", "members", "nonsense"))
