@@ -13,7 +13,7 @@ from ..dependencies import Acting, Bench, binary
 router = APIRouter(tags=["accuracy"])
 
 Quantity = Literal["energy", "forces", "stress"]
-Grouping = Literal["overall", "split", "element", "group", "tag"]
+Grouping = Literal["overall", "split", "role", "element", "group", "tag"]
 
 
 @router.get("/evaluations/{id}/metrics")
@@ -28,7 +28,7 @@ def parity(
 ) -> Response:
     """Reference and predicted values with the row of each point's structure: three columns."""
     points = accuracy.parity(bench, id, quantity, selection)
-    about = {"unit": points.unit, "low": points.low, "high": points.high}
+    about = {"unit": points.unit, "low": points.low, "high": points.high, "origin": points.origin}
     return binary(request, points.reference, points.predicted, points.position, about=about)
 
 
