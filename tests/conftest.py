@@ -44,8 +44,8 @@ def postgresql(tmp_path_factory) -> Iterator[Callable[[], str]]:
         becoming = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
     port = _free_port()
     log = (folder / "log").open("wb")
-    initdb = [binaries / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"]
-    subprocess.run([*becoming, *initdb], check=True, stdout=log, stderr=log, cwd="/")
+    initdb = [binaries / "initdb", "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"]
+    subprocess.run([*becoming, *initdb, "-D", folder / "data"], check=True, stdout=log, stderr=log, cwd="/")
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": port,

@@ -14,11 +14,15 @@ from isoline.services import library
 SOURCE = SourceRecord("file", "salt.extxyz", "ab" * 32, 1234, {"energy_key": "energy"})
 
 
-def salt(seed: int, *, n: int = 4, labelled: bool = True, group: str = "", split: str = "", level: str = "PBE") -> Frame:
+def salt(
+    seed: int, *, n: int = 4, labelled: bool = True, group: str = "", split: str = "", level: str = "PBE"
+) -> Frame:
     """A rattled box of sodium and chlorine, with random labels."""
     random = np.random.default_rng(seed)
     numbers = np.array([11, 17] * n)[:n]
-    structure = Structure(numbers, random.normal(size=(n, 3)), 5.0 * np.eye(3) + random.normal(size=(3, 3)), [True, True, False])
+    structure = Structure(
+        numbers, random.normal(size=(n, 3)), 5.0 * np.eye(3) + random.normal(size=(3, 3)), [True, True, False]
+    )
     label = Label(level)
     if labelled:
         label = Label(level, float(random.normal()), random.normal(size=(n, 3)), random.normal(size=6))

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ..domain.dataset import (
     AddOutcome,
     AddProgress,
     Columns,
+    ExportOutcome,
     Names,
     Origin,
     SourceRecord,
@@ -22,6 +24,7 @@ from ..domain.dataset import (
 )
 from ..domain.structure import Frame
 from ..errors import InvalidInput, NotFound
+from ..formats import writer
 from ..store import datasets as stored
 from ..store import events, structures
 from ..workbench import Workbench
@@ -116,8 +119,8 @@ def add(
 ) -> Iterator[AddProgress | AddOutcome]:
     """Add frames to a dataset as its next version; yields progress, and the outcome at last.
 
-    Structures are written in batches that nobody sees; the version that makes them members is written whole, at the end.
-    An import that is stopped or fails before leaves no version, and its structures are found again by the next one.
+    Structures are written in batches that nobody sees; the version that makes them members comes whole, at the end.
+    An import that stops or fails before leaves no version, and the next one finds its structures again.
     Frames without a split of their own get `split`.
 
     Raises InvalidInput for no frames at all, or a split that is none.
@@ -191,9 +194,21 @@ def freeze(
     return card
 
 
+def export(bench: Workbench, version_id: int, path: Path, positions: np.ndarray | None = None) -> ExportOutcome:
+    """Write a version, or the members at some positions, to a file whose suffix names the format.
+
+    Extended XYZ (.extxyz, .xyz, also .gz and .xz) reads back bit for bit; .db and .traj are ASE's.
+
+    Raises InvalidInput for another suffix, Unavailable when the file cannot be written.
+    """
+    path = Path(path).expanduser().absolute()
+    n, digest = writer.write(path, frames(bench, version_id, positions))
+    return ExportOutcome(n, path, digest)
+
+
 def _checked(positions: np.ndarray, n: int) -> np.ndarray:
     rows = np.unique(np.asarray(positions, dtype=np.int64))
-    if len(rows) and not (0 <= rows[0] and rows[-1] < n):
+    if len(rows) and (rows[0] < 0 or rows[-1] >= n):
         wrong = rows[0] if rows[0] < 0 else rows[-1]
         raise NotFound(f"there is no structure at position {wrong}", hint=f"This version has positions 0 to {n - 1}.")
     return rows

@@ -24,7 +24,9 @@ from .tables import (
     structure,
 )
 
-CARD = select(dataset_version, dataset.c.name.label("dataset")).join(dataset, dataset.c.id == dataset_version.c.dataset_id)
+CARD = select(dataset_version, dataset.c.name.label("dataset")).join(
+    dataset, dataset.c.id == dataset_version.c.dataset_id
+)
 
 
 def newest(connection: Connection) -> list[VersionCard]:
@@ -47,7 +49,7 @@ def version(connection: Connection, id: int) -> VersionCard:
     """One version. Raises NotFound."""
     row = connection.execute(CARD.where(dataset_version.c.id == id)).first()
     if row is None:
-        raise NotFound(f"there is no dataset version {id}", hint="It may belong to another data folder; look in the library.")
+        raise NotFound(f"there is no dataset version {id}", hint="It may belong to another data folder; see the list.")
     return _card(row)
 
 

@@ -17,13 +17,14 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, Oper
 
 from ..errors import InvalidInput, Unavailable
 
+ADDRESSES = "Use sqlite:///FILE or postgresql://USER@HOST/NAME."
 BUSY_S = 30.0  # how long a writer waits for another
 BULK_LOCK, MIGRATION_LOCK = 7_461_001, 7_461_002  # PostgreSQL advisory locks of the store
 
 # File systems of other hosts: SQLite's write-ahead log needs memory that all its users share.
 NETWORK_FILE_SYSTEMS = frozenset(
-    "9p afs beegfs ceph cifs coda davfs fuse.ceph fuse.glusterfs fuse.sshfs fuse.s3fs glusterfs gpfs "
-    "lustre ncpfs nfs nfs4 orangefs panfs smb3 smbfs".split()
+    {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs"}
+    | {"glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "orangefs", "panfs", "smb3", "smbfs"}
 )
 
 # Page size comes first: it holds only in a file that has no page yet. Measured: 16 KiB stores a structure
@@ -46,7 +47,7 @@ def connect(url: str) -> Engine:
     try:
         address = make_url(url)
     except ArgumentError as error:
-        raise InvalidInput(f"'{url}' is no database address", hint="Use sqlite:///FILE or postgresql://USER@HOST/NAME.") from error
+        raise InvalidInput("the store's address cannot be read", hint=ADDRESSES) from error
     backend = address.get_backend_name()
     if backend == "sqlite" and address.database not in (None, "", ":memory:"):
         _refuse_network(Path(address.database))
@@ -61,7 +62,7 @@ def connect(url: str) -> Engine:
             raise Unavailable("the PostgreSQL driver is missing", hint="Install psycopg.") from error
     raise InvalidInput(
         f"the store cannot live in '{address.render_as_string(hide_password=True)}'",
-        hint="Use sqlite:///FILE or postgresql://USER@HOST/NAME.",
+        hint=ADDRESSES,
     )
 
 
@@ -92,7 +93,9 @@ def migrate(engine: Engine) -> None:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that sees one moment of the store and cannot write."""
-    options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if engine.dialect.name == "postgresql" else {}
+    options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    if engine.dialect.name == "sqlite":
+        options = {}
     with _reached(engine), engine.connect() as connection:
         connection = connection.execution_options(store_writes=False, **options)
         with connection.begin():
@@ -145,7 +148,8 @@ def _reached(engine: Engine) -> Iterator[None]:
     except DatabaseError as error:
         # SQLite says OperationalError for a misspelt column too: that is a bug, and stays one.
         code = getattr(error.orig, "sqlite_errorname", "")
-        if code == "SQLITE_ERROR" or not (isinstance(error, OperationalError) or code in ("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        outage = isinstance(error, OperationalError) or code in ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+        if not outage or code == "SQLITE_ERROR":
             raise
         raise Unavailable(
             f"the store {engine.url.render_as_string(hide_password=True)} does not answer: {str(error.orig).strip()}",

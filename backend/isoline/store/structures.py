@@ -105,7 +105,7 @@ def add(connection: Connection, frames: Sequence[Frame], source_id: int) -> tupl
     columns = Columns(
         structure_id=structure_ids,
         label_id=label_ids,
-        identity=np.frombuffer(b"".join(a + b for a, b in zip(structure_hashes, label_hashes, strict=True)), np.uint8).reshape(-1, 32),
+        identity=np.hstack([_bytes(structure_hashes), _bytes(label_hashes)]),
         n_atoms=n_atoms,
         energy=energy,
         max_force=max_force,
@@ -197,6 +197,10 @@ def _frame(row) -> Frame:
     )
 
 
+def _bytes(hashes: Sequence[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 16)
+
+
 def _next_id(connection: Connection, table) -> int:
     return (connection.execute(select(func.max(table.c.id))).scalar() or 0) + 1
 
@@ -245,10 +249,10 @@ def _composition_ids(connection: Connection, formulas: Names) -> np.ndarray:
     for name in formulas.names:
         if name not in ids:
             counts = {atomic_numbers[symbol]: n for symbol, n in Formula(name).count().items()}
-            ids[name] = connection.execute(insert(composition).values(formula=name, n_elements=len(counts))).inserted_primary_key[0]
-            connection.execute(
-                insert(composition_element), [{"z": z, "composition_id": ids[name], "count": n} for z, n in counts.items()]
-            )
+            row = insert(composition).values(formula=name, n_elements=len(counts))
+            ids[name] = id = connection.execute(row).inserted_primary_key[0]
+            elements = [{"z": z, "composition_id": id, "count": n} for z, n in counts.items()]
+            connection.execute(insert(composition_element), elements)
     return np.array([ids[name] for name in formulas.names], dtype=np.int64)[formulas.codes]
 
 
