@@ -56,7 +56,7 @@ def write(path: Path, frames: Iterable[Frame]) -> tuple[int, str]:
 
 
 def write_extended_xyz(stream: BinaryIO, frames: Iterable[Frame]) -> int:
-    """Write frames as extended XYZ and count them; numbers are the shortest text that reads back as the same float64."""
+    """Write frames as extended XYZ and count them; each number is the shortest text that reads back as itself."""
     n = 0
     for frame in frames:
         structure, forces = frame.structure, frame.label.forces

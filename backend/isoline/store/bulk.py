@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import (
@@ -23,6 +24,8 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+
+SQLITE_VALUES = 30_000  # its limit on parameters of one statement is 32 766
 
 # Subclasses first: SmallInteger and BigInteger are Integers too.
 COPY_TYPES = (
@@ -54,13 +57,25 @@ def insert(connection: Connection, table: Table, rows: Iterable[Sequence]) -> No
         connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", rows)
 
 
-def among(connection: Connection, column: Column, values: Sequence[int] | Sequence[bytes]) -> ColumnElement[bool]:
-    """The condition that a column's value is one of many."""
+def find(connection: Connection, wanted: Sequence[Column], column: Column, values: Sequence) -> list[tuple]:
+    """The wanted columns of every row whose `column` is one of many values, in any order."""
+    named = connection.dialect.identifier_preparer.format_column
+    query = f"SELECT {', '.join(map(named, wanted))} FROM {column.table.name} WHERE {named(column)}"
+    # Written out, because SQLAlchemy's own IN makes a name for each of the values: 40 ms for 5000.
+    if connection.dialect.name == "postgresql":
+        return connection.exec_driver_sql(f"{query} = ANY(%s)", (list(values),)).all()
+    rows = []
+    for start in range(0, len(values), SQLITE_VALUES):
+        some = tuple(values[start : start + SQLITE_VALUES])
+        rows += connection.exec_driver_sql(f"{query} IN ({', '.join('?' * len(some))})", some).all()
+    return rows
+
+
+def among(connection: Connection, column: Column, values: Sequence[int]) -> ColumnElement[bool]:
+    """The condition that a column's value is one of many whole numbers, as one parameter."""
     if connection.dialect.name == "postgresql":
         return column == any_(cast(literal(list(values), ARRAY(column.type)), ARRAY(column.type)))
-    if isinstance(column.type, LargeBinary):
-        return column.in_(values)
-    listed = func.json_each(str(list(values))).table_valued("value")
+    listed = func.json_each(json.dumps(list(values))).table_valued("value")
     return column.in_(select(listed.c.value))
 
 

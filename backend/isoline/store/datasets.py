@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from ..domain.dataset import Columns, Names, SourceRecord, VersionCard
 from ..errors import NotFound
-from . import bulk
+from . import bulk, engines
 from .tables import (
     composition,
     dataset,
@@ -119,8 +119,8 @@ def add_source(connection: Connection, record: SourceRecord, by: str) -> int:
 
 def lock(connection: Connection, name: str, by: str) -> int:
     """The id of a dataset, made if there is none; nobody else adds a version to it until the transaction ends."""
-    query = select(dataset.c.id).where(dataset.c.name == name).with_for_update()
-    id = connection.execute(query).scalar()
+    engines.lock_bulk(connection)
+    id = connection.execute(select(dataset.c.id).where(dataset.c.name == name)).scalar()
     if id is None:
         id = connection.execute(
             insert(dataset).values(name=name, created_by=by, created=datetime.now(UTC))
@@ -189,8 +189,7 @@ def content_key(members: Columns) -> str:
 
 def _named(ids: tuple[int, ...], connection: Connection, id_column, name_column) -> Names:
     numbers, codes = np.unique(np.array(ids, np.int64), return_inverse=True)
-    query = select(id_column, name_column).where(bulk.among(connection, id_column, numbers.tolist()))
-    known = dict(connection.execute(query).all())
+    known = dict(bulk.find(connection, (id_column, name_column), id_column, numbers.tolist()))
     return Names(codes.astype(np.int32), tuple(known[id] for id in numbers.tolist()))
 
 

@@ -112,7 +112,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 def lock_bulk(connection: Connection) -> None:
-    """Let one writer at a time add structures, as SQLite does anyway; held until the transaction ends."""
+    """Let one writer at a time add structures or versions, as SQLite does anyway; held until the transaction ends."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({BULK_LOCK})"))
 

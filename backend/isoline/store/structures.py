@@ -218,17 +218,12 @@ def _numbered(keys: Sequence, known: dict, next_id: int) -> tuple[np.ndarray, np
 
 
 def _known_structures(connection: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
-    query = select(structure.c.hash, structure.c.id).where(bulk.among(connection, structure.c.hash, hashes))
-    return {bytes(hash): id for hash, id in connection.execute(query)}
+    return dict(bulk.find(connection, (structure.c.hash, structure.c.id), structure.c.hash, hashes))
 
 
 def _known_labels(connection: Connection, structure_ids: Sequence[int]) -> dict[tuple[int, int, bytes], int]:
-    if not structure_ids:
-        return {}
-    query = select(label.c.structure_id, label.c.level_of_theory_id, label.c.hash, label.c.id).where(
-        bulk.among(connection, label.c.structure_id, structure_ids)
-    )
-    return {(structure_id, level, bytes(hash)): id for structure_id, level, hash, id in connection.execute(query)}
+    wanted = (label.c.structure_id, label.c.level_of_theory_id, label.c.hash, label.c.id)
+    return {tuple(key): id for *key, id in bulk.find(connection, wanted, label.c.structure_id, structure_ids)}
 
 
 def _max_force(labels: Sequence[Label]) -> np.ndarray:
@@ -244,22 +239,24 @@ def _max_force(labels: Sequence[Label]) -> np.ndarray:
 
 def _composition_ids(connection: Connection, formulas: Names) -> np.ndarray:
     """(n,) ids of formulas; unknown ones are added with their elements."""
-    query = select(composition.c.formula, composition.c.id).where(composition.c.formula.in_(formulas.names))
-    ids = dict(connection.execute(query).all())
-    for name in formulas.names:
-        if name not in ids:
-            counts = {atomic_numbers[symbol]: n for symbol, n in Formula(name).count().items()}
-            row = insert(composition).values(formula=name, n_elements=len(counts))
-            ids[name] = id = connection.execute(row).inserted_primary_key[0]
-            elements = [{"z": z, "composition_id": id, "count": n} for z, n in counts.items()]
-            connection.execute(insert(composition_element), elements)
+    ids = dict(bulk.find(connection, (composition.c.formula, composition.c.id), composition.c.formula, formulas.names))
+    elements = {name: Formula(name).count() for name in formulas.names if name not in ids}
+    if elements:
+        adding = insert(composition).returning(composition.c.formula, composition.c.id)
+        rows = [{"formula": name, "n_elements": len(counts)} for name, counts in elements.items()]
+        ids |= dict(connection.execute(adding, rows).all())
+        bulk.insert(
+            connection,
+            composition_element,
+            [(atomic_numbers[x], ids[name], n) for name, counts in elements.items() for x, n in counts.items()],
+        )
     return np.array([ids[name] for name in formulas.names], dtype=np.int64)[formulas.codes]
 
 
 def _level_ids(connection: Connection, levels: Names) -> np.ndarray:
     """(n,) ids of levels of theory; unknown ones are added."""
-    query = select(level_of_theory.c.name, level_of_theory.c.id).where(level_of_theory.c.name.in_(levels.names))
-    ids = dict(connection.execute(query).all())
+    names = level_of_theory.c.name
+    ids = dict(bulk.find(connection, (names, level_of_theory.c.id), names, levels.names))
     for name in levels.names:
         if name not in ids:
             ids[name] = connection.execute(insert(level_of_theory).values(name=name)).inserted_primary_key[0]

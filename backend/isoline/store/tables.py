@@ -75,7 +75,7 @@ composition = Table(
     "composition",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("formula", String(250), nullable=False, unique=True),
+    Column("formula", Text, nullable=False, unique=True),
     Column("n_elements", SmallInteger, nullable=False),
 )
 
@@ -105,7 +105,7 @@ level_of_theory = Table(
     "level_of_theory",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", String(200), nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
 )
 
 structure = Table(
@@ -192,7 +192,7 @@ dataset_member = Table(
     Column("position", Integer, primary_key=True, autoincrement=False),  # 0…n−1: the row of every aligned column
     Column("structure_id", Big, ForeignKey("structure.id"), nullable=False, index=True),
     Column("label_id", Big, ForeignKey("label.id"), nullable=False),
-    Column("group", String(120), nullable=False),
+    Column("group", Text, nullable=False),
     Column("split", String(12), nullable=False),
     sqlite_with_rowid=False,
 )

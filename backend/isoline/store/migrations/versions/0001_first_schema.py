@@ -47,7 +47,7 @@ def upgrade() -> None:
     op.create_table(
         "composition",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("formula", sa.String(250), nullable=False, unique=True),
+        sa.Column("formula", sa.Text, nullable=False, unique=True),
         sa.Column("n_elements", sa.SmallInteger, nullable=False),
     )
     op.create_table(
@@ -71,7 +71,7 @@ def upgrade() -> None:
     op.create_table(
         "level_of_theory",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("name", sa.String(200), nullable=False, unique=True),
+        sa.Column("name", sa.Text, nullable=False, unique=True),
     )
     op.create_table(
         "structure",
@@ -142,7 +142,7 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("structure_id", BIG, sa.ForeignKey("structure.id"), nullable=False, index=True),
         sa.Column("label_id", BIG, sa.ForeignKey("label.id"), nullable=False),
-        sa.Column("group", sa.String(120), nullable=False),
+        sa.Column("group", sa.Text, nullable=False),
         sa.Column("split", sa.String(12), nullable=False),
         sqlite_with_rowid=False,
     )
