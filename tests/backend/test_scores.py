@@ -89,8 +89,12 @@ def test_unequal_shapes_are_refused():
 
 
 def test_a_summary_names_every_figure_and_keeps_missing_ones_none():
-    found = summarise((np.ones(2), np.zeros(2)), (np.zeros((4, 3)), np.ones((4, 3))), (np.full((2, 6), np.nan), np.zeros((2, 6))))
-    assert found["energy_mae"] == 1.0 and found["force_n"] == 12 and found["stress_n"] == 0
+    found = summarise(
+        (np.ones(2), np.zeros(2)), (np.zeros((4, 3)), np.ones((4, 3))), (np.full((2, 6), np.nan), np.zeros((2, 6)))
+    )
+    assert found["energy_mae"] == 1.0
+    assert found["force_n"] == 12
+    assert found["stress_n"] == 0
     assert found["stress_rmse"] is None
     assert set(found) == {f"{q}_{f}" for q in ("energy", "force", "stress") for f in ("n", "mae", "rmse", "r2")}
 
@@ -154,9 +158,12 @@ def test_a_million_points_in_a_long_lasso_take_a_second():
 def test_outliers_do_not_stretch_the_ramp_and_missing_values_have_their_own_code():
     values = np.concatenate([np.linspace(0, 1, 999), [1e7, np.nan]])
     low, high = ranges.limits(values)
-    assert 0 <= low < 0.01 and 0.99 < high < 1.01
+    assert 0 <= low < 0.01
+    assert 0.99 < high < 1.01
     codes = ranges.quantise(values, low, high)
-    assert codes[0] == 0 and codes[-2] == 254 and codes[-1] == 255
+    assert codes[0] == 0
+    assert codes[-2] == 254
+    assert codes[-1] == 255
     assert (np.diff(codes[:999].astype(int)) >= 0).all()
 
 
@@ -176,4 +183,5 @@ def test_every_value_that_is_there_falls_into_one_bin(values, bins):
     there = values[np.isfinite(values)]
     low, high = ranges.limits(values) or (0.0, 1.0)
     counts = ranges.count(values, ranges.edges(low, high, bins))
-    assert len(counts) == bins and counts.sum() == len(there)
+    assert len(counts) == bins
+    assert counts.sum() == len(there)

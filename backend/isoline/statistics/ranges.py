@@ -49,7 +49,7 @@ def edges(low: float, high: float, bins: int) -> np.ndarray:
 
 
 def count(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """(bins,) how many values fall into equally spaced bins; those beyond an end count in its bin, missing ones nowhere."""
+    """(bins,) values in equally spaced bins; those beyond an end count in its bin, missing ones nowhere."""
     bins = len(edges) - 1
     there = values[np.isfinite(values)]
     place = np.clip((there - edges[0]) / (edges[-1] - edges[0]), 0, 1) * bins
