@@ -1,0 +1,1 @@
+"""Reference calculations: from a structure to its label, or to a clear refusal."""
