@@ -10,12 +10,17 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
 
+from isoline.domain.actor import OWNER
+from isoline.domain.dataset import AddOutcome, SourceRecord
+from isoline.domain.structure import Frame, Label, Structure
+from isoline.services import library
 from isoline.workbench import Settings, Workbench
 
 REPOSITORY = Path(__file__).parents[1]
@@ -100,6 +105,33 @@ def bench_sqlite(tmp_path) -> Iterator[Workbench]:
     workbench = Workbench.open(Settings.at(tmp_path / "home"))
     yield workbench
     workbench.close()
+
+
+@pytest.fixture(scope="session")
+def salt() -> Callable[..., Frame]:
+    """Makes a rattled box of sodium and chlorine with random labels, one for each seed."""
+
+    def make(
+        seed: int, *, n: int = 4, labelled: bool = True, group: str = "", split: str = "", level: str = "PBE"
+    ) -> Frame:
+        random = np.random.default_rng(seed)
+        cell = 5.0 * np.eye(3) + 0.2 * random.normal(size=(3, 3))
+        structure = Structure(np.array([11, 17] * n)[:n], random.normal(size=(n, 3)), cell, [True, True, False])
+        label = Label(level, float(random.normal()), random.normal(size=(n, 3)), random.normal(size=6))
+        return Frame(structure, label if labelled else Label(level), group, index=seed, split=split)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def put() -> Callable[..., AddOutcome]:
+    """Adds frames to a dataset and gives the outcome."""
+
+    def add(bench: Workbench, frames: Iterable[Frame], dataset: str = "salt", **options) -> AddOutcome:
+        source = SourceRecord("file", "salt.extxyz", "ab" * 32, 1234, {"energy_key": "energy"})
+        return list(library.add(bench, OWNER, dataset, frames, source, **options))[-1]
+
+    return add
 
 
 def _postgresql_binaries() -> Path | None:

@@ -132,6 +132,8 @@ def add(
     parts: list[Columns] = []
     source_id = taken = fresh = 0
     while batch := list(islice(waiting, BATCH)):
+        for own in {frame.split for frame in batch}:
+            _check_split(own)
         with bench.write() as connection:
             source_id = source_id or stored.add_source(connection, source, actor.name)
             part, new = structures.add(connection, batch, source_id)
@@ -235,7 +237,7 @@ def _drawn_splits(n: int, fractions: dict[str, float], seed: int) -> np.ndarray:
     for name in fractions:
         _check_split(name)
     shares = np.array(list(fractions.values()), dtype=float)
-    if not len(shares) or (shares < 0).any() or abs(shares.sum() - 1.0) > 1e-6:
+    if not len(shares) or (shares < 0).any() or not abs(shares.sum() - 1.0) <= 1e-6:
         raise InvalidInput(f"split fractions sum to {shares.sum():g}", hint="They must be positive and sum to 1.")
     ends = np.round(np.cumsum(shares) * n).astype(int)
     names = np.repeat(np.array(list(fractions), dtype=object), np.diff(ends, prepend=0))

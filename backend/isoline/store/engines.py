@@ -71,23 +71,28 @@ def migrate(engine: Engine) -> None:
 
     Raises Unavailable when the database cannot be reached, or was made by a newer version of the program.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    newest = ScriptDirectory.from_config(config).get_current_head()
+    newest = ScriptDirectory.from_config(migrations()).get_current_head()
     with reading(engine) as connection:
         if MigrationContext.configure(connection).get_current_revision() == newest:
             return
     with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
-        config.attributes["connection"] = connection
         try:
-            command.upgrade(config, "head")
+            command.upgrade(migrations(connection), "head")
         except CommandError as error:
             raise Unavailable(
                 f"the store has a schema that this version does not know ({error})",
                 hint="It was made by a newer Isoline: install that version, or use another data folder.",
             ) from error
+
+
+def migrations(connection: Connection | None = None) -> Config:
+    """Alembic's view of the migrations in this package; they run on `connection`, in its transaction."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
 
 
 @contextmanager
