@@ -31,12 +31,12 @@ class SoapDescriptor(Recipe):
 
 
 class AcsfDescriptor(Recipe):
-    """Atom-centred symmetry functions G2 and G4 (Behler, J. Chem. Phys. 134, 074106, 2011)."""
+    """Atom-centred symmetry functions G2 and G5 (Behler, J. Chem. Phys. 134, 074106, 2011)."""
 
     kind: Literal["acsf"] = "acsf"
     cutoff: float = Field(6.0, gt=1.0, le=12.0, description="Radius of an environment, Å")
     n_radial: int = Field(8, ge=1, le=32, description="Radial functions (G2) per element")
-    n_angular: int = Field(4, ge=0, le=16, description="Widths of angular functions (G4) per element pair")
+    n_angular: int = Field(4, ge=0, le=16, description="Radial factors of the angular functions (G5) per element")
 
 
 Descriptor = Annotated[SoapDescriptor | AcsfDescriptor, Field(discriminator="kind")]
@@ -59,14 +59,19 @@ class Train(Recipe):
     kind: Literal["train"] = "train"
     version: int = Field(description="Dataset version id")
     name: str = Field("", max_length=80, description="Name of the model; made from the dataset's if empty")
+    start: int = Field(0, ge=0, description="Model whose weights training starts from; 0 starts afresh")
     family: Literal["behler-parrinello"] = "behler-parrinello"
     members: int = Field(4, ge=1, le=32, description="Potentials in the committee")
     cutoff: float = Field(5.5, gt=1.0, le=10.0, description="Radius of an environment, Å")
+    n_radial: int = Field(10, ge=1, le=32, description="Radial symmetry functions per element")
+    n_angular: int = Field(6, ge=0, le=12, description="Radial factors of the angular symmetry functions per element")
+    inputs: int = Field(128, ge=1, le=1024, description="Combinations of symmetry functions that the networks see")
     hidden: tuple[int, ...] = Field((32, 32), description="Widths of the hidden layers of each network")
     epochs: int = Field(200, ge=1, le=100_000, description="Largest number of passes over the training set")
     patience: int = Field(40, ge=1, description="Epochs without a better validation loss before stopping")
     batch_size: int = Field(8, ge=1, le=4096, description="Structures per step")
-    learning_rate: float = Field(5e-3, gt=0, le=1)
+    learning_rate: float = Field(3e-3, gt=0, le=1, description="Largest step of the optimiser")
+    weight_decay: float = Field(1.0, ge=0, description="Pull of the network's weights towards zero")
     energy_weight: float = Field(1.0, ge=0, description="Weight of energy errors (per atom)")
     force_weight: float = Field(1.0, ge=0, description="Weight of force errors")
     stress_weight: float = Field(0.1, ge=0, description="Weight of stress errors")

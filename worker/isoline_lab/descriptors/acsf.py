@@ -150,33 +150,40 @@ class SymmetryFunctions:
         return (weights[..., :, None] * factors[..., None, :]).flatten(-2)
 
     def monomials(self, direction: Tensor) -> Tensor:
-        """Products of components, each with the root of its multinomial, so that m(u)·m(v) = Σ_p (u·v)^p."""
-        powers = _powers(direction, self.degree)
-        a, b, c = torch.tensor(self.exponents, device=direction.device).unbind(1)
-        return powers[..., 0, :][..., a] * powers[..., 1, :][..., b] * powers[..., 2, :][..., c] * self._roots(direction)
+        """Products of components, each with the root of its multinomial, so that m(u)·m(v) = Σ_p (u·v)^p.
 
-    def monomial_gradients(self, direction: Tensor, distance: Tensor) -> Tensor:
-        """Derivatives of `monomials` with respect to the displacement: (atoms, slots, 3, monomials), Å⁻¹."""
-        powers = _powers(direction, self.degree)
-        exponents = torch.tensor(self.exponents, device=direction.device)
-        columns = []
-        for axis in range(3):
-            lowered = exponents.clone()
-            lowered[:, axis] = (lowered[:, axis] - 1).clamp(min=0)
-            a, b, c = lowered.unbind(1)
-            product = powers[..., 0, :][..., a] * powers[..., 1, :][..., b] * powers[..., 2, :][..., c]
-            columns.append(product * exponents[:, axis])
-        along = torch.stack(columns, dim=-2) * self._roots(direction)
-        # Euler: u·∇m = p m, so the part along u that normalisation removes is p m u.
-        radial_part = (self.monomials(direction) * exponents.sum(1))[..., None, :] * direction[..., :, None]
-        return (along - radial_part) / distance[..., None, None]
+        returns  (..., monomials)
+        """
+        axes = direction.unbind(-1)
+        products = {(0, 0, 0): torch.ones_like(axes[0])}
+        for power in self.exponents[1:]:
+            axis = next(k for k in range(3) if power[k])
+            products[power] = products[_lowered(power, axis)] * axes[axis]
+        return torch.stack([products[power] for power in self.exponents], dim=-1) * self.roots.to(direction)
 
-    def _roots(self, like: Tensor) -> Tensor:
+    @cached_property
+    def roots(self) -> Tensor:
+        """(monomials,): square roots of the multinomial coefficients."""
         factorial = math.factorial
-        multinomials = [
-            factorial(a + b + c) / (factorial(a) * factorial(b) * factorial(c)) for a, b, c in self.exponents
-        ]
-        return like.new_tensor(multinomials).sqrt()
+        ways = [factorial(a + b + c) / (factorial(a) * factorial(b) * factorial(c)) for a, b, c in self.exponents]
+        return torch.tensor(ways, dtype=torch.float64).sqrt()
+
+    @cached_property
+    def monomial_degrees(self) -> Tensor:
+        """(monomials,)."""
+        return torch.tensor(self.exponents).sum(1)
+
+    @cached_property
+    def derivation(self) -> Tensor:
+        """(monomials, 3, monomials): `monomials` times this are their derivatives with respect to x, y, z."""
+        place = {power: index for index, power in enumerate(self.exponents)}
+        table = torch.zeros(len(place), 3, len(place), dtype=torch.float64)
+        for power, column in place.items():
+            for axis in range(3):
+                if power[axis]:
+                    row = place[_lowered(power, axis)]
+                    table[row, axis, column] = power[axis] * self.roots[column] / self.roots[row]
+        return table
 
     def angular_from_moments(self, channels: Tensor, moments: Tensor) -> Tensor:
         """(atoms, pairs · shapes): angular functions with the terms j = k taken out and each pair counted once."""
@@ -232,6 +239,6 @@ def new_symmetry_functions(recipe: AcsfDescriptor, elements: tuple[int, ...], in
     )
 
 
-def _powers(direction: Tensor, degree: int) -> Tensor:
-    """(..., 3, degree + 1)."""
-    return torch.stack([direction**p for p in range(degree + 1)], dim=-1)
+def _lowered(power: tuple[int, int, int], axis: int) -> tuple[int, int, int]:
+    a, b, c = (exponent - (k == axis) for k, exponent in enumerate(power))
+    return a, b, c

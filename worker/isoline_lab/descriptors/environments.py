@@ -25,6 +25,10 @@ class Environments:
     neighbour: Tensor
     filled: Tensor
 
+    def __getitem__(self, atoms: Tensor) -> Environments:
+        """Environments of some of the atoms."""
+        return Environments(self.displacement[atoms], self.element[atoms], self.neighbour[atoms], self.filled[atoms])
+
     def polar(self) -> tuple[Tensor, Tensor]:
         """Distance (atoms, slots) and unit vector (atoms, slots, 3) of each neighbour."""
         distance = self.displacement.norm(dim=-1)

@@ -72,17 +72,24 @@ def jacobian(functions: SymmetryFunctions, environments: Environments, matrix: T
     moments = factors.mT @ monomials  # (atoms, channels, monomials)
     sizes = [(p + 1) * (p + 2) // 2 for p in range(functions.degree + 1)]
     adjoint = torch.cat(
-        [torch.einsum("cdf,adm->acmf", pair, part) for pair, part in zip(couplings, moments.split(sizes, 2), strict=True)],
+        [
+            torch.einsum("cdf,adm->acmf", pair, part)
+            for pair, part in zip(couplings, moments.split(sizes, 2), strict=True)
+        ],
         dim=2,
     ).flatten(1, 2)  # (atoms, channels · monomials, inputs)
 
     first, second = functions.channel_pairs
     product_slopes = slopes[..., first] * factors[..., second] + factors[..., first] * slopes[..., second]
     along = along - product_slopes @ same_neighbour
-    steep = (slopes[..., :, None] * monomials[..., None, :]).flatten(2)  # (atoms, slots, channels · monomials)
-    along = along + steep @ adjoint
-    turning = functions.monomial_gradients(direction, distance)  # (atoms, slots, 3, monomials)
-    sideways = (factors[..., None, :, None] * turning[..., :, None, :]).reshape(atoms, slots * 3, -1) @ adjoint
+    # u·∇m = p m for a monomial of degree p of the unit vector u: that part of the gradient is removed along u.
+    stretch = slopes[..., :, None] - functions.monomial_degrees * (factors / distance[..., None])[..., :, None]
+    along = along + (stretch * monomials[..., None, :]).flatten(2) @ adjoint
+    turning = monomials @ functions.derivation.to(monomials).flatten(1)  # (atoms, slots, 3 · monomials)
+    turning = (
+        turning.reshape(atoms, slots, 3, 1, monomials.shape[-1]) * (factors / distance[..., None])[..., None, :, None]
+    )
+    sideways = turning.reshape(atoms, slots * 3, adjoint.shape[1]) @ adjoint
     return sideways.reshape(atoms, slots, 3, n_inputs) + direction[..., None] * along[..., None, :]
 
 
@@ -134,5 +141,7 @@ def fit_projection(
         variance, directions = variance.flip(0)[:n].clamp(min=0), directions.flip(1)[:, :n]
         kept = variance > 1e-10 * variance[0].clamp(min=1e-12)
         size = torch.where(kept, variance.clamp(min=1e-300) ** (-0.5 * whitening), 0.0)
+        # Inputs of unit size on average, so that the networks' first weights suit them.
+        size = size / ((variance * size**2).sum() / kept.sum()).sqrt().clamp(min=1e-300)
         matrix[place] = directions * size / scale[:, None]
     return Projection(mean, matrix)

@@ -1,0 +1,1 @@
+"""What an atom sees: symmetry functions and densities of its environment."""

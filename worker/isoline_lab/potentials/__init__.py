@@ -1,0 +1,1 @@
+"""Potentials learned from data, and what they predict."""

@@ -1,0 +1,1 @@
+"""Fitting potentials to labelled structures, and measuring them."""

@@ -1,0 +1,303 @@
+"""Training a committee: a loop that yields after every epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from ase.data import chemical_symbols
+from torch import Tensor
+
+from isoline.domain.recipe import Train
+from isoline.domain.structure import Frame
+from isoline.errors import Diverged, InvalidInput
+from isoline_lab.potentials.networks import MemberNetworks
+from isoline_lab.training.batch_store import BatchStore
+from isoline_lab.training.batches import assign_batches
+from isoline_lab.training.checkpoint import Best, Checkpoint
+from isoline_lab.training.epoch import Epoch
+from isoline_lab.training.linear import LinearFit
+from isoline_lab.training.loss import LossWeights, batch_loss, predict_batch
+from isoline_lab.training.prepare import prepare
+from isoline_lab.training.scores import score
+
+# Energies weigh little at first and fully in the last part of the training: they follow the forces at no cost.
+FORCES_FIRST = 0.6
+EARLY_ENERGY = 1 / 3
+
+WARM_UP = 50  # steps until the full learning rate
+RIDGE = 1e-6
+
+# How far members' weights of a structure go from all alike (0) to a full Bayesian bootstrap (1).
+BOOTSTRAP = 0.5
+
+
+def fit(
+    recipe: Train,
+    train: Sequence[Frame],
+    validation: Sequence[Frame],
+    *,
+    start: Checkpoint | None = None,
+    warm: bool = False,
+) -> Iterator[Epoch]:
+    """Train a committee on energies, forces and stresses; labels that are missing are left out.
+
+    start  state to go on from: the same recipe and data give what an undisturbed run would have given
+    warm   instead take only the potential from `start`: its weights, on these data, with a fresh optimiser
+
+    Yields records with number 0 while preparing, then one for each epoch; stops when the validation loss has not improved
+    for `patience` epochs. Members start from different random weights and see each structure with different
+    weights (Bayesian bootstrap, Rubin, Ann. Stat. 9, 130, 1981). Runs on one machine with one number of threads repeat exactly.
+
+    Raises InvalidInput for sets that cannot be learned from, Diverged when the loss is not finite.
+    """
+    _refuse_unusable(train, validation, recipe)
+    data = _fingerprint(train, validation)
+    if start is None or warm:
+        state = yield from _begin(recipe, train, data, start)
+    elif start.data != data:
+        raise InvalidInput(
+            "the checkpoint belongs to other structures or labels than these",
+            hint="Start afresh, or start warm from its potential.",
+        )
+    else:
+        state = start
+    yield from _run(recipe, train, validation, state, fresh=start is None)
+
+
+def _begin(
+    recipe: Train, train: Sequence[Frame], data: str, start: Checkpoint | None
+) -> Generator[Epoch, None, Checkpoint]:
+    """The state before the first epoch: random weights, or those of an earlier potential."""
+    described = recipe.model_dump(mode="json")
+    if start is not None:
+        elements = {int(z) for frame in train for z in np.unique(frame.structure.numbers)}
+        _refuse_unlike(recipe, start, elements)
+        return replace(
+            start,
+            epoch=0,
+            step=0,
+            data=data,
+            recipe=described,
+            weights=start.best_weights,
+            best=Best(),
+            optimiser={},
+        )
+    features = yield from prepare(recipe, train)
+    networks = MemberNetworks(
+        recipe.members, len(features.functions.elements), features.projection.n_inputs, recipe.hidden
+    )
+    networks.randomise(torch.Generator().manual_seed(recipe.seed))
+    weights = _copied(networks.state_dict())
+    return Checkpoint(
+        epoch=0,
+        data=data,
+        recipe=described,
+        functions=features.functions,
+        projection=features.projection,
+        reference=features.reference,
+        warnings=features.warnings,
+        hidden=recipe.hidden,
+        weights=weights,
+        best=Best(),
+        best_weights=weights,
+    )
+
+
+def _run(
+    recipe: Train, train: Sequence[Frame], validation: Sequence[Frame], state: Checkpoint, fresh: bool
+) -> Iterator[Epoch]:
+    """Epochs from a state on."""
+    training, held_out = _stores(recipe, train, validation, state)
+    if state.epoch >= recipe.epochs or _exhausted(recipe, state.epoch, state.best):
+        nothing = np.full(recipe.members, np.nan)
+        yield Epoch(
+            state.epoch, recipe.epochs, "", 1.0, nothing, nothing, nothing, nothing, record=state.best, state=state
+        )
+        return
+    yield from training.fill()
+    yield from held_out.fill()
+    networks = state.networks(state.weights)
+    final = LossWeights(recipe.energy_weight, recipe.force_weight, recipe.stress_weight)
+    if fresh:
+        yield from _start_from_linear(networks, training, final)
+    optimiser = _new_optimiser(networks, recipe, state)
+    best, best_weights, step = state.best, state.best_weights, state.step
+    has_forces = any(frame.label.forces is not None for frame in train)
+    for number in range(state.epoch + 1, recipe.epochs + 1):
+        began = time.monotonic()
+        early = has_forces and number <= FORCES_FIRST * recipe.epochs
+        weights = replace(final, energy=final.energy * EARLY_ENERGY) if early else final
+        losses, total = torch.zeros(recipe.members), 0
+        for index in np.random.default_rng([recipe.seed, 3, number]).permutation(len(training)):
+            batch = yield from training.batch(int(index), f"epoch {number}")
+            step += 1
+            for group in optimiser.param_groups:
+                group["lr"] = _learning_rate(recipe, step, recipe.epochs * len(training))
+            predicted = predict_batch(networks, batch, learning=True)
+            loss = batch_loss(predicted, batch, weights)
+            optimiser.zero_grad()
+            loss.sum().backward()  # members share no weights, so each descends its own loss
+            optimiser.step()
+            losses += batch_loss(predicted, batch, final).detach() * batch.n_structures
+            total += batch.n_structures
+        train_loss = (losses / total).numpy()
+        scores = yield from score(networks, held_out, final)
+        if not (np.isfinite(train_loss).all() and np.isfinite(scores.loss).all()):
+            raise Diverged(
+                f"the loss was not finite in epoch {number}",
+                hint="Lower the learning rate, and look for extreme forces or energies in the training set.",
+            )
+        improved = bool(scores.loss.mean() < best.loss)
+        current = _copied(networks.state_dict())
+        if improved:
+            best = Best(number, float(scores.loss.mean()), scores.committee_energy_rmse, scores.committee_force_rmse)
+            best_weights = current
+        state = replace(
+            state,
+            epoch=number,
+            weights=current,
+            best=best,
+            best_weights=best_weights,
+            optimiser=_moments(networks, optimiser),
+            step=step,
+        )
+        yield Epoch(
+            number=number,
+            total=recipe.epochs,
+            fraction=1.0,
+            train_loss=train_loss,
+            validation_loss=scores.loss,
+            energy_rmse=scores.energy_rmse,
+            force_rmse=scores.force_rmse,
+            best=improved,
+            record=best,
+            seconds=time.monotonic() - began,
+            state=state,
+        )
+        if _exhausted(recipe, number, best):
+            return
+
+
+def _stores(
+    recipe: Train, train: Sequence[Frame], validation: Sequence[Frame], state: Checkpoint
+) -> tuple[BatchStore, BatchStore]:
+    """Batches to learn from and to validate with."""
+    rng = np.random.default_rng([recipe.seed, 2])
+    batches = assign_batches(len(train), recipe.batch_size, rng)
+    # Exponential weights are the Bayesian bootstrap; the mixture keeps every structure in every member.
+    weights = 1.0 + BOOTSTRAP * (rng.exponential(size=(recipe.members, len(train))) - 1.0)
+    if recipe.members == 1:
+        weights = np.ones((1, len(train)))
+    training = BatchStore(
+        state.functions, state.projection, state.reference, [([train[i] for i in b], weights[:, b]) for b in batches]
+    )
+    groups = np.array_split(np.arange(len(validation)), -(-len(validation) // recipe.batch_size))
+    held_out = BatchStore(
+        state.functions,
+        state.projection,
+        state.reference,
+        [([validation[i] for i in b], np.ones((recipe.members, len(b)))) for b in groups],
+    )
+    return training, held_out
+
+
+def _start_from_linear(
+    networks: MemberNetworks, training: BatchStore, weights: LossWeights
+) -> Generator[Epoch, None, None]:
+    """Give every member the best linear potential; its random network then learns the rest."""
+    linear = LinearFit(networks.linear.shape[1], networks.linear.shape[2], weights)
+    for index in range(len(training)):
+        linear.add((yield from training.batch(index, "linear potential")))
+        yield Epoch(stage="linear potential", fraction=(index + 1) / len(training))
+    coefficients, offsets = linear.solve(RIDGE)
+    with torch.no_grad():
+        networks.linear.copy_(coefficients[None, :, :, None])
+        networks.offset.copy_(offsets[None, :, None, None])
+
+
+def _new_optimiser(networks: MemberNetworks, recipe: Train, state: Checkpoint) -> torch.optim.AdamW:
+    """AdamW that decays the weights between layers, with the moments of the state where it has some."""
+    between = list(networks.weights)
+    others = [p for name, p in networks.named_parameters() if not name.startswith("weights.")]
+    optimiser = torch.optim.AdamW(
+        [{"params": between, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=recipe.learning_rate,
+    )
+    if state.optimiser:
+        for name, parameter in networks.named_parameters():
+            optimiser.state[parameter] = {
+                "step": torch.tensor(float(state.step)),
+                "exp_avg": state.optimiser[f"{name}.first"].clone(),
+                "exp_avg_sq": state.optimiser[f"{name}.second"].clone(),
+            }
+    return optimiser
+
+
+def _moments(networks: MemberNetworks, optimiser: torch.optim.AdamW) -> dict[str, Tensor]:
+    moments = {}
+    for name, parameter in networks.named_parameters():
+        moments[f"{name}.first"] = optimiser.state[parameter]["exp_avg"].clone()
+        moments[f"{name}.second"] = optimiser.state[parameter]["exp_avg_sq"].clone()
+    return moments
+
+
+def _learning_rate(recipe: Train, step: int, steps: int) -> float:
+    """Short warm-up, then half a cosine down to zero."""
+    return recipe.learning_rate * min(1.0, step / WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * (step - 1) / steps))
+
+
+def _exhausted(recipe: Train, number: int, best: Best) -> bool:
+    return best.epoch > 0 and number - best.epoch >= recipe.patience
+
+
+def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in weights.items()}
+
+
+def _fingerprint(train: Sequence[Frame], validation: Sequence[Frame]) -> str:
+    """Names the structures, labels and roles that a run depends on."""
+    digest = hashlib.blake2b(digest_size=16)
+    for frames in (train, validation):
+        for frame in frames:
+            digest.update(frame.structure.identity + frame.label.identity)
+        digest.update(b"|")
+    return digest.hexdigest()
+
+
+def _refuse_unusable(train: Sequence[Frame], validation: Sequence[Frame], recipe: Train) -> None:
+    for role, frames in (("training", train), ("validation", validation)):
+        labels = [frame.label for frame in frames]
+        usable = (
+            (recipe.energy_weight > 0 and any(x.energy is not None for x in labels))
+            or (recipe.force_weight > 0 and any(x.forces is not None for x in labels))
+            or (recipe.stress_weight > 0 and any(x.stress is not None for x in labels))
+        )
+        if not usable:
+            raise InvalidInput(
+                f"none of the {len(frames)} structures of the {role} set has an energy, forces or a stress "
+                "with a weight above zero",
+                hint="Import labels, change the split, or raise the weight of the labels there are.",
+            )
+
+
+def _refuse_unlike(recipe: Train, start: Checkpoint, elements: set[int]) -> None:
+    """A warm start keeps features and weights, so the recipe must ask for the same kind of potential."""
+    unknown = elements - set(start.functions.elements)
+    if unknown:
+        raise InvalidInput(
+            f"the earlier model does not know {', '.join(chemical_symbols[z] for z in sorted(unknown))}",
+            hint="Train afresh instead of starting from it.",
+        )
+    has = (len(start.weights["offset"]), start.functions.cutoff, start.hidden)
+    wants = (recipe.members, recipe.cutoff, recipe.hidden)
+    if has != wants:
+        raise InvalidInput(
+            f"the earlier model has members, cutoff, hidden = {has}, the recipe asks for {wants}",
+            hint="Use the recipe of the earlier model, or train afresh.",
+        )

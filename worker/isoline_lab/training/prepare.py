@@ -1,0 +1,117 @@
+"""From labelled structures to features, scaled and rotated for these structures."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from isoline.domain.recipe import Train
+from isoline.domain.structure import Frame
+from isoline.errors import InvalidInput
+from isoline_lab.descriptors.acsf import SymmetryFunctions, radial_grid
+from isoline_lab.descriptors.environments import Environments, gather_environments
+from isoline_lab.descriptors.projection import Projection, fit_projection, jacobian
+from isoline_lab.graph import build_graph
+from isoline_lab.potentials.reference import fit_reference
+from isoline_lab.training.epoch import Epoch
+
+# Functions whose derivatives are formed at once when their sizes are measured; bounds memory.
+FUNCTIONS_AT_ONCE = 256
+
+# Environments per element from which principal directions and sizes of derivatives are estimated.
+SAMPLE_VALUES = 2000
+SAMPLE_DERIVATIVES = 200
+ATOMS_AT_ONCE = 24
+
+# Of the shortest distance in the training set: where the grid of radial functions begins.
+INNER = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What the networks will see.
+
+    functions   symmetry functions
+    projection  onto the inputs of the networks
+    reference   (elements,)  eV
+    warnings    for people
+    """
+
+    functions: SymmetryFunctions
+    projection: Projection
+    reference: np.ndarray
+    warnings: tuple[str, ...]
+
+
+def prepare(recipe: Train, frames: Sequence[Frame]) -> Generator[Epoch, None, Features]:
+    """Choose symmetry functions for a training set and measure how they vary in it.
+
+    The grid of radial functions starts a little below the shortest distance that occurs, so that none is wasted.
+    """
+    elements = tuple(sorted({int(z) for frame in frames for z in np.unique(frame.structure.numbers)}))
+    if not elements:
+        raise InvalidInput("the training set has no atoms", hint="Import structures first.")
+    reference = fit_reference(frames, elements)
+    shortest = recipe.cutoff
+    for done, frame in enumerate(frames):
+        graph = build_graph([frame.structure], recipe.cutoff)
+        if graph.n_edges:
+            shortest = min(shortest, float(graph.displacements().norm(dim=1).min()))
+        if done % 16 == 0:
+            yield Epoch(stage="neighbours", fraction=done / len(frames))
+    inner = min(INNER * shortest, 0.5 * recipe.cutoff)
+    functions = SymmetryFunctions(
+        elements,
+        recipe.cutoff,
+        radial_grid(recipe.n_radial, inner, recipe.cutoff),
+        radial_grid(recipe.n_angular, inner, recipe.cutoff),
+    )
+    projection = yield from _measure(recipe, functions, frames)
+    return Features(functions, projection, reference.energies, reference.warnings)
+
+
+def _measure(
+    recipe: Train, functions: SymmetryFunctions, frames: Sequence[Frame]
+) -> Generator[Epoch, None, Projection]:
+    """Principal directions and sizes of derivatives over random frames, until every element is well sampled."""
+    n_elements = len(functions.elements)
+    values: list[list[torch.Tensor]] = [[] for _ in range(n_elements)]
+    squares = torch.zeros(n_elements, functions.n_features, dtype=torch.float64)
+    wanted = torch.full((n_elements,), SAMPLE_VALUES)
+    steep_wanted = torch.full((n_elements,), SAMPLE_DERIVATIVES)
+    counted = torch.zeros(n_elements)
+    for index in np.random.default_rng([recipe.seed, 1]).permutation(len(frames)):
+        if bool((wanted <= 0).all()):
+            break
+        graph = build_graph([frames[index].structure], functions.cutoff)
+        element = functions.element_index(graph.numbers)
+        if bool((wanted[element.unique()] <= 0).all()):
+            continue
+        environments = gather_environments(graph, element, functions.cutoff)
+        for place in element.unique().tolist():
+            atoms = torch.nonzero(element == place).squeeze(1)[: max(int(wanted[place]), 0)]
+            for part in atoms.split(16 * ATOMS_AT_ONCE):
+                values[place].append(functions.values(environments[part]))
+            wanted[place] -= len(atoms)
+            steep = atoms[: max(int(steep_wanted[place]), 0)]
+            for part in steep.split(ATOMS_AT_ONCE):
+                squares[place] += _squared_derivatives(functions, environments[part])
+                yield Epoch(stage="features", fraction=0.0)
+            steep_wanted[place] -= len(steep)
+            counted[place] += len(steep)
+        yield Epoch(
+            stage="features", fraction=0.2 * float(1 - wanted.clamp(min=0).sum() / (n_elements * SAMPLE_VALUES))
+        )
+    steepness = (squares / counted.clamp(min=1)[:, None]).sqrt()
+    samples = [torch.cat(parts) if parts else torch.zeros(0, functions.n_features) for parts in values]
+    return fit_projection(functions, samples, list(steepness), recipe.inputs)
+
+
+def _squared_derivatives(functions: SymmetryFunctions, environments: Environments) -> torch.Tensor:
+    """(functions,): squared derivatives summed over neighbours, directions and atoms."""
+    every = torch.eye(functions.n_features, dtype=torch.float64)
+    blocks = every.split(FUNCTIONS_AT_ONCE, dim=1)
+    return torch.cat([(jacobian(functions, environments, block) ** 2).sum((0, 1, 2)) for block in blocks])
