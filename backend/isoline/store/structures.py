@@ -232,8 +232,8 @@ def _max_force(labels: Sequence[Label]) -> np.ndarray:
     rows = [i for i, one in enumerate(labels) if one.forces is not None and len(one.forces)]
     if rows:
         sizes = [len(labels[i].forces) for i in rows]
-        squares = np.square(np.concatenate([labels[i].forces for i in rows])).sum(axis=1)
-        values[rows] = np.sqrt(np.maximum.reduceat(squares, np.cumsum([0, *sizes[:-1]])))
+        x, y, z = np.concatenate([labels[i].forces for i in rows]).T
+        values[rows] = np.maximum.reduceat(np.hypot(np.hypot(x, y), z), np.cumsum([0, *sizes[:-1]]))
     return values
 
 
