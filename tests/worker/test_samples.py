@@ -59,8 +59,9 @@ def test_no_silicon_cell_feels_a_net_force(cells):
 
 
 def test_perfect_silicon_feels_no_force(cells):
-    for cell in series(cells, "volume"):
-        np.testing.assert_allclose(cell.get_forces(), 0, atol=1e-5)
+    # The self-consistent cycle stops at 1e-9 Ry, which leaves some 1e-5 eV/Å in the forces.
+    for cell in series(cells, "volume") + series(cells, "uniaxial"):
+        np.testing.assert_allclose(cell.get_forces(), 0, atol=1e-4)
 
 
 def test_silicon_labels_have_no_outliers(cells):
@@ -80,10 +81,13 @@ def test_work_against_the_stress_is_the_change_of_energy(cells, name):
         gradient = np.linalg.inv(before.cell.array) @ after.cell.array
         strain = (gradient + gradient.T) / 2 - np.eye(3)
         # d(energy) = V σ : dε, by the trapezoid rule over the step.
-        forces = [cell.get_volume() * cell.get_stress(voigt=False) for cell in (before, after)]
-        work = np.sum(strain * (forces[0] + forces[1]) / 2)
+        virials = [cell.get_volume() * cell.get_stress(voigt=False) for cell in (before, after)]
+        work = np.sum(strain * (virials[0] + virials[1]) / 2)
         change = after.get_potential_energy() - before.get_potential_energy()
-        assert change == pytest.approx(work, abs=0.003 + 0.03 * abs(work))
+        # The stress is that of a fixed number of plane waves, the energies that of a fixed cutoff:
+        # at 20 Ry they differ by 0.1–0.25 GPa (Pulay stress), and the number changes in jumps.
+        tolerance = 0.3 * GPa * before.get_volume() * abs(strain).sum()
+        assert change == pytest.approx(work, abs=tolerance + 5e-4)
 
 
 def test_equilibrium_and_bulk_modulus_of_silicon_are_those_of_pbe(cells):

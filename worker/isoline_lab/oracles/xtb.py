@@ -80,12 +80,11 @@ class TightBinding:
 
     def _multiplicity_of(self, structure: Atoms) -> int:
         electrons = int(structure.numbers.sum()) - self.charge
-        if any(number in LANTHANOIDS for number in structure.numbers):
-            return self.multiplicity or 1
-        lowest = 1 + electrons % 2
+        countable = not any(number in LANTHANOIDS for number in structure.numbers)
+        lowest = 1 + electrons % 2 if countable else 1
         if self.multiplicity is None:
             return lowest
-        if self.multiplicity < 1 or (self.multiplicity - lowest) % 2:
+        if self.multiplicity < 1 or (countable and (self.multiplicity - lowest) % 2):
             raise InvalidInput(
                 f"multiplicity {self.multiplicity} is impossible for {structure.get_chemical_formula()} "
                 f"with charge {self.charge:+d}: it has {electrons} electrons",

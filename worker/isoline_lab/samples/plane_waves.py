@@ -1,9 +1,10 @@
 """PBE labels for silicon cells from Quantum ESPRESSO's pw.x, the settings stated once.
 
-Chosen by convergence tests on perfect, expanded, rattled (0.22 Å, linear strain −7 %) and
-vacancy cells. Cutoff, 20 against 40 Ry: relative energies 2 meV/atom, forces 0.003 eV/Å rms
-(0.007 at most). Mesh, 4×4×4 shifted against 5×5×5 at Γ: 0 meV/atom and
-no force in the crystal; in the hardest metallic cells up to 3 meV/atom and 0.03 eV/Å rms.
+Chosen by convergence tests on perfect, expanded, rattled (0.22 Å at a linear strain of −7 %)
+and vacancy cells. Cutoff, 20 against 40 Ry: relative energies 2 meV/atom, forces 0.003 eV/Å rms
+(0.007 at most), pressure −0.1 to −0.25 GPa (Pulay stress, left in). Mesh, 4×4×4 shifted against
+5×5×5 at Γ: below 3 meV/atom; no force in the crystal, up to 0.03 eV/Å rms in the hardest
+metallic cells.
 """
 
 from __future__ import annotations
