@@ -82,6 +82,7 @@ def run_worker(
 
     Raises InvalidInput for an unknown queue, Conflict for a name that is taken, Unavailable without a database.
     """
+    parent = os.getppid() if supervised else None
     stop = threading.Event()
     for which in (signal.SIGTERM, signal.SIGINT):
         signal.signal(which, lambda *_: stop.set())
@@ -105,7 +106,7 @@ def run_worker(
     engine.tidy()
     lease.forget()
     try:
-        _serve(stop, bench, engine, lease, processes, supervised)
+        _serve(stop, bench, engine, lease, processes, parent)
         processes.stop()
         lease.stop()
     except IsolineError as error:
@@ -117,10 +118,9 @@ def run_worker(
 
 
 def _serve(
-    stop: threading.Event, bench: Workbench, engine: Engine, lease: Lease, processes: Processes, supervised: bool
+    stop: threading.Event, bench: Workbench, engine: Engine, lease: Lease, processes: Processes, parent: int | None
 ) -> None:
     relay = Relay(bench, engine)
-    parent = os.getppid()
     repaired = reaped = busy = time.monotonic()
     while not stop.wait(DISPATCH_S):
         now = time.monotonic()
@@ -136,7 +136,7 @@ def _serve(
             print(f"worker: {error}", file=sys.stderr, flush=True)
             stop.wait(1.0)
         busy = busy if processes.idle else now
-        if supervised and os.getppid() != parent and now - busy > ALONE_S:
+        if parent is not None and os.getppid() != parent and now - busy > ALONE_S:
             return
 
 
