@@ -63,7 +63,7 @@ def find(connection: Connection, wanted: Sequence[Column], column: Column, value
     query = f"SELECT {', '.join(map(named, wanted))} FROM {column.table.name} WHERE {named(column)}"
     # Written out, because SQLAlchemy's own IN makes a name for each of the values: 40 ms for 5000.
     if connection.dialect.name == "postgresql":
-        return connection.exec_driver_sql(f"{query} = ANY(%s)", (list(values),)).all()
+        return connection.exec_driver_sql(f"{query} = ANY(%b)", (list(values),)).all()
     rows = []
     for start in range(0, len(values), SQLITE_VALUES):
         some = tuple(values[start : start + SQLITE_VALUES])
