@@ -13,6 +13,8 @@ from isoline.domain.structure import Frame, Label, Structure
 from isoline.services import library
 from isoline.store import artifacts
 
+SOURCE = SourceRecord("file", "zoo.extxyz", "cd" * 32, 1, {})
+
 
 @dataclass(frozen=True)
 class Population:
@@ -50,8 +52,7 @@ def populate(bench, n: int = 60, name: str = "zoo", seed: int = 0) -> Population
     before = {card.dataset: card for card in library.datasets(bench)}.get(name)
     members = list(library.frames(bench, before.id)) if before else []
     given = [frame(len(members) + index, seed=seed) for index in range(n)]
-    source = SourceRecord("file", "zoo.extxyz", "cd" * 32, 1, {})
-    outcome = list(library.add(bench, OWNER, name, given, source))[-1]
+    outcome = list(library.add(bench, OWNER, name, given, SOURCE))[-1]
     return Population(outcome.version, members + given)
 
 

@@ -208,10 +208,11 @@ mark = Table(  # decisions and tags as events; the newest of a kind holds
     Column("kind", String(12), nullable=False),  # decision | tag
     Column("value", String(80), nullable=False),  # accepted | rejected | "" ; the tag's name
     Column("present", Boolean, nullable=False),  # False takes a tag or a decision back
-    Column("batch", String(32), nullable=False),  # one click = one batch: what undo takes back
+    Column("batch", String(32), nullable=False, index=True),  # one click = one batch: what undo takes back
     Column("by", String(80), nullable=False),
     Column("at", Time, nullable=False),
     Index("ix_mark_dataset_structure", "dataset_id", "structure_id"),
+    Index("ix_mark_dataset", "dataset_id", "id"),
 )
 
 selection = Table(

@@ -154,10 +154,11 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(12), nullable=False),
         sa.Column("value", sa.String(80), nullable=False),
         sa.Column("present", sa.Boolean, nullable=False),
-        sa.Column("batch", sa.String(32), nullable=False),
+        sa.Column("batch", sa.String(32), nullable=False, index=True),
         sa.Column("by", sa.String(80), nullable=False),
         sa.Column("at", TIME, nullable=False),
         sa.Index("ix_mark_dataset_structure", "dataset_id", "structure_id"),
+        sa.Index("ix_mark_dataset", "dataset_id", "id"),
     )
     op.create_table(
         "selection",
