@@ -10,7 +10,7 @@ from torch import Tensor
 
 from isoline.domain.recipe import SoapDescriptor
 from isoline.errors import InvalidInput
-from isoline_lab.descriptors.harmonics import solid_harmonics
+from isoline_lab.descriptors.harmonics import SolidHarmonics
 from isoline_lab.descriptors.radial import RadialFunctions, RadialSplines, gaussian_type_orbitals
 from isoline_lab.graph import Graph
 
@@ -55,6 +55,7 @@ class SoapPowerSpectrum(torch.nn.Module):
         self.normalise, self.smoothing = normalise, smoothing
         functions = functions or gaussian_type_orbitals(self.cutoff, self.n_max)
         self.radial = RadialSplines(functions, self.cutoff, self.l_max, descriptor.width)
+        self.angular = SolidHarmonics(self.l_max)
         place = torch.full((256,), -1, dtype=torch.int64)
         place[list(self.elements)] = torch.arange(len(self.elements))
         self.register_buffer("place", place)
@@ -98,15 +99,12 @@ class SoapPowerSpectrum(torch.nn.Module):
         slots, group = _blocks(graph.centre * n_elements + kinds[graph.neighbour], graph.n_atoms * n_elements)
         vectors = self._padded(graph)[slots.flatten()]
         distances = vectors.norm(dim=1)
-        radial = self.radial(distances, self._fade(distances)).unflatten(0, slots.shape)  # (blocks, slots, l · n)
-        angular = solid_harmonics(vectors / self.cutoff, self.l_max).unflatten(1, slots.shape)  # (lm, blocks, slots)
+        radial = self.radial(distances).unflatten(0, slots.shape)  # (blocks, slots, l · n)
+        angular = self.angular(vectors / self.cutoff, self._fade(distances))  # for each l: (m, blocks · slots)
         own = torch.arange(graph.n_atoms, device=kinds.device) * n_elements + kinds
         coefficients = []
-        for l in range(self.l_max + 1):  # noqa: E741
-            c = torch.bmm(
-                radial[:, :, l * self.n_max : (l + 1) * self.n_max].mT,
-                angular[l * l : (l + 1) ** 2].permute(1, 2, 0),
-            )  # (blocks, n, m)
+        for l, (r, y) in enumerate(zip(radial.split(self.n_max, dim=2), angular, strict=True)):  # noqa: E741
+            c = torch.bmm(r.mT, y.unflatten(1, slots.shape).permute(1, 2, 0))  # (blocks, n, m)
             c = c.new_zeros(graph.n_atoms * n_elements, *c.shape[1:]).index_add(0, group, c)
             if l == 0:
                 at_centre = (self.radial.at_centre / (4 * torch.pi) ** 0.5).expand(graph.n_atoms, -1)

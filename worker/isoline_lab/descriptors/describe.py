@@ -63,8 +63,8 @@ def new_describer(
     elements  atomic numbers; those of the whole dataset, since features depend on them
 
     Features grow with the square of the number of elements. Above 2048, SOAP combines elements and radial
-    functions into fewer channels (see `SoapPowerSpectrum`), and ACSF keeps only angular functions whose legs have the same
-    radial factor.
+    functions into fewer channels (see `SoapPowerSpectrum`), and ACSF keeps only angular functions whose two legs have
+    the same radial factor.
     """
     elements = tuple(sorted({int(z) for z in elements}))
     if not elements:

@@ -128,10 +128,10 @@ def umap(features: np.ndarray, neighbours: int = 15, min_dist: float = 0.1, seed
     neighbours  how many define closeness
     min_dist    how tightly points may pack
 
-    Starts from PCA and is the same for the same seed. More than 50 000 structures: a sample is laid out, the others are
-    placed as `Map.transform` does. Fewer than neighbours + 2, or all alike: PCA, with a message.
-    Blocks until it is done: about 3 s for 2 000 structures and minutes for 50 000 (one thread), of which a fresh process
-    compiles for 10 s.
+    Starts from PCA and is the same for the same seed. More than 50 000 structures: a sample is laid out, the others
+    are placed as `Map.transform` does. Fewer than neighbours + 2, or all alike: PCA, with a message.
+    Blocks until it is done: seconds for 2 000 structures, minutes for 50 000 (one thread); a fresh process compiles
+    for 10 s before.
 
     Raises InvalidInput for values that are not finite.
     """

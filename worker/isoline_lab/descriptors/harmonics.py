@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
-from math import factorial, pi, sqrt
-
+import numpy as np
 import torch
 from torch import Tensor
 
 
-def solid_harmonics(vectors: Tensor, l_max: int) -> Tensor:
-    """Real solid harmonics rˡ Yₗₘ, polynomials in x, y and z, so smooth at the origin too.
+class SolidHarmonics(torch.nn.Module):
+    """Real solid harmonics rˡ Yₗₘ up to l_max: polynomials in x, y and z, so smooth at the origin too.
 
-    vectors  (vectors, 3)
-    returns  ((l_max + 1)², vectors)  row l² + l + m holds m = −l … l; no Condon–Shortley phase
-
-    Orthonormal on the unit sphere. Recursions as in Bigi et al., J. Chem. Phys. 159, 064802 (2023).
+    Orthonormal on the unit sphere, without Condon–Shortley phase. The recursion of normalised associated Legendre
+    functions, for all m at once: Sₗₘ = aₗₘ (z Sₗ₋₁ₘ − r² Sₗ₋₂ₘ / aₗ₋₁ₘ), aₗₘ² = (4l² − 1) / (l² − m²).
     """
-    x, y, z = vectors.unbind(1)
-    r2 = x * x + y * y + z * z
-    cosines, sines = [torch.ones_like(x)], [torch.zeros_like(x)]  # Re and Im of (x + iy)^m
-    for m in range(1, l_max + 1):
-        cosines.append(x * cosines[-1] - y * sines[-1])
-        sines.append(x * sines[m - 1] + y * cosines[m - 1])
-    rows: list[Tensor | None] = [None] * (l_max + 1) ** 2
-    for m in range(l_max + 1):
-        before, legendre = None, torch.ones_like(x) if m == 0 else None
-        for l in range(m, l_max + 1):  # noqa: E741 - the symbol of the cited equations
-            if l == m:
-                # Q_mm = (2m − 1)!! is a number; the norm below takes it in.
-                legendre = torch.ones_like(x)
-            elif l == m + 1:
-                before, legendre = legendre, (2 * m + 1) * z
-            else:
-                before, legendre = legendre, ((2 * l - 1) * z * legendre - (l + m - 1) * r2 * before) / (l - m)
-            norm = _norm(l, m)
-            rows[l * l + l + m] = norm * legendre * cosines[m] if m else norm * legendre
-            if m:
-                rows[l * l + l - m] = norm * legendre * sines[m]
-    return torch.stack(rows)
 
+    def __init__(self, l_max: int):
+        super().__init__()
+        self.l_max = l_max
+        for l in range(2, l_max + 1):  # noqa: E741 - the symbol of the equations
+            m = (np.arange(2 * l - 3) + 1) // 2  # 0, 1, −1, …, ±(l − 2), without sign
+            a, before = (np.sqrt((4 * k * k - 1) / (k * k - m * m)) for k in (l, l - 1))
+            self.register_buffer(f"first_{l}", torch.from_numpy(a)[:, None])
+            self.register_buffer(f"second_{l}", torch.from_numpy(-a / before)[:, None])
 
-def _norm(l: int, m: int) -> float:  # noqa: E741
-    """√((2l + 1)/4π · (l − m)!/(l + m)!) · (2m − 1)!!, times √2 for m > 0."""
-    double_factorial = factorial(2 * m) / (2**m * factorial(m))
-    return sqrt((2 * l + 1) / (4 * pi) * factorial(l - m) / factorial(l + m) * (2 if m else 1)) * double_factorial
+    def forward(self, vectors: Tensor, factors: Tensor) -> list[Tensor]:
+        """Harmonics of each vector, times one factor each.
+
+        vectors  (vectors, 3)
+        factors  (vectors,)
+        returns  for each l: (2l + 1, vectors); rows are m = 0, 1, −1, 2, −2, …
+        """
+        x, y, z = vectors.unbind(1)
+        harmonics = [(factors / (4 * torch.pi) ** 0.5)[None]]
+        if self.l_max > 0:
+            harmonics.append(3**0.5 * torch.stack([z, x, y]) * harmonics[0])
+        r2 = x * x + y * y + z * z
+        for l in range(2, self.l_max + 1):  # noqa: E741
+            last, before = harmonics[-1], harmonics[-2]
+            inner = torch.addcmul(
+                r2 * (getattr(self, f"second_{l}") * before), z, getattr(self, f"first_{l}") * last[:-2]
+            )
+            outer = (2 * l + 1) ** 0.5 * z * last[-2:]  # |m| = l − 1
+            # |m| = l: real and imaginary part of (x + iy)ˡ.
+            xn, yn = (norm * ((2 * l + 1) / (2 * l)) ** 0.5 for norm in (x, y))
+            cosine, sine = xn * last[-2] - yn * last[-1], xn * last[-1] + yn * last[-2]
+            harmonics.append(torch.cat([inner, outer, cosine[None], sine[None]]))
+        return harmonics

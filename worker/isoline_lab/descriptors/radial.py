@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.polynomial import Polynomial
 from scipy.linalg import solveh_banded
 from scipy.special import factorial2, gamma, hyp0f1, ive
 from torch import Tensor
@@ -101,21 +102,16 @@ class RadialSplines(torch.nn.Module):
         table = _spline_coefficients(values.reshape(-1, len(knots)).T)
         centre = gaussian_overlaps(np.zeros(1), functions, 0, width, cutoff)
         self.register_buffer("table", torch.from_numpy(table[MARGIN - 2 : 2 - MARGIN].copy()))
+        self.register_buffer("pieces", torch.from_numpy(_spline_pieces(self.step)))
         self.register_buffer("at_centre", torch.from_numpy(centre[0, :, 0].copy()))
 
-    def forward(self, distances: Tensor, factors: Tensor) -> Tensor:
-        """Overlaps, times one factor for each distance.
+    def forward(self, distances: Tensor) -> Tensor:
+        """Overlaps at each distance.
 
         distances  (pairs,)  Å, from 0 to the cutoff
-        factors    (pairs,)
-        returns    (pairs, (l_max + 1) · n_max)  l slow, n fast
+        returns    (pairs, (l_max + 1) · n_max)  l slow, n fast; differentiable
         """
-        place = distances / self.step
-        # The last interval owns the cutoff itself.
-        interval = place.detach().floor().clamp(0, len(self.table) - 6)
-        weights = _spline_weights(place - interval) * factors[:, None]
-        rows = interval.long()[:, None] + torch.arange(6, device=distances.device)
-        return _WeightedRows.apply(weights, rows, self.table)
+        return _Spline.apply(distances, self.table, self.pieces, self.step, 0)
 
 
 def _spline_coefficients(values: np.ndarray) -> np.ndarray:
@@ -124,41 +120,39 @@ def _spline_coefficients(values: np.ndarray) -> np.ndarray:
     return solveh_banded(bands, values, lower=True)
 
 
-def _spline_weights(t: Tensor) -> Tensor:
-    """The six quintic B-splines that cover an interval, at t = 0 … 1 inside it: (pairs,) → (pairs, 6)."""
-    u = 1 - t
+def _spline_pieces(step: float) -> np.ndarray:
+    """(orders, powers, pieces): the six quintic B-splines over one interval and their derivatives in powers of t.
 
-    def outer(s: Tensor) -> Tensor:
-        return 26 + s * (-50 + s * (20 + s * (20 + s * (-20 + 5 * s))))
+    t runs from 0 to 1 over the interval, derivatives are with respect to t · step; those of order 6 are zero.
+    """
+    outer, middle = [26, -50, 20, 20, -20, 5], [66, 0, -60, 0, 30, -10]
+    mirror = Polynomial([1, -1])  # t → 1 − t
+    half = [Polynomial(piece) / 120 for piece in ([0, 0, 0, 0, 0, 1], outer, middle)]
+    pieces = [half[0](mirror), half[1], half[2], half[2](mirror), half[1](mirror), half[0]]
+    table = np.zeros((7, 6, 6))
+    for order in range(6):
+        for column, piece in enumerate(pieces):
+            coefficients = piece.deriv(order).coef / step**order
+            table[order, : len(coefficients), column] = coefficients
+    return table
 
-    def middle(s: Tensor) -> Tensor:
-        s2 = s * s
-        return 66 + s2 * (-60 + s2 * (30 - 10 * s))
 
-    return torch.stack([u**5, outer(t), middle(t), middle(u), outer(u), t**5], dim=1) / 120
-
-
-class _WeightedRows(torch.autograd.Function):
-    """Σₖ weights[p, k] table[rows[p, k]], differentiable in the weights as often as one likes."""
+class _Spline(torch.autograd.Function):
+    """A derivative of splines at each distance: (pairs,) → (pairs, functions)."""
 
     @staticmethod
-    def forward(ctx, weights: Tensor, rows: Tensor, table: Tensor) -> Tensor:
-        ctx.save_for_backward(rows, table)
+    def forward(ctx, distances: Tensor, table: Tensor, pieces: Tensor, step: float, order: int) -> Tensor:
+        ctx.save_for_backward(distances, table, pieces)
+        ctx.step, ctx.order = step, order
+        place = distances / step
+        # The last interval owns the cutoff itself.
+        interval = place.floor().clamp(0, len(table) - 6)
+        weights = torch.linalg.vander(place - interval, N=6) @ pieces[min(order, 6)]
+        rows = interval.long()[:, None] + torch.arange(6, device=distances.device)
         return torch.nn.functional.embedding_bag(rows, table, per_sample_weights=weights, mode="sum")
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
-        return _RowProducts.apply(gradient, *ctx.saved_tensors), None, None
-
-
-class _RowProducts(torch.autograd.Function):
-    """values[p] · table[rows[p, k]]: the transpose of _WeightedRows."""
-
-    @staticmethod
-    def forward(ctx, values: Tensor, rows: Tensor, table: Tensor) -> Tensor:
-        ctx.save_for_backward(rows, table)
-        return torch.einsum("pf,pkf->pk", values, table[rows])
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor):
-        return _WeightedRows.apply(gradient, *ctx.saved_tensors), None, None
+        distances, table, pieces = ctx.saved_tensors
+        slopes = _Spline.apply(distances, table, pieces, ctx.step, ctx.order + 1)
+        return (gradient * slopes).sum(dim=1), None, None, None, None
