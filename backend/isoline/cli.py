@@ -11,10 +11,10 @@ import click
 
 from . import doctor as checks
 from .domain.actor import OWNER
+from .domain.contract import Contract
 from .domain.job import ENDED, Job, JobState
 from .domain.recipe import AcsfDescriptor, Describe, Evaluate, Sample, SoapDescriptor, Train
 from .errors import KINDS, InvalidInput, IsolineError
-from .formats.contract import Overrides
 from .jobs.submit import submit
 from .jobs.worker_process import ensure_worker
 from .services import accounts, accuracy, intake, library, training, work
@@ -58,7 +58,9 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--host", default=None, help="Address to listen on; anything but loopback needs `isoline password` first.")
+@click.option(
+    "--host", default=None, help="Address to listen on; anything but loopback needs `isoline password` first."
+)
 @click.option("--port", type=click.IntRange(1, 65535), default=None)
 @click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="Worker processes to start.")
 def up(host: str | None, port: int | None, workers: int, as_json: bool) -> None:
@@ -99,25 +101,31 @@ def password(name: str, password: str, as_json: bool) -> None:
 @main.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dataset", required=True, help="Dataset to create or extend.")
-@click.option("--energy-key")
-@click.option("--forces-key")
-@click.option("--stress-key")
-@click.option("--energy-unit")
-@click.option("--length-unit")
-@click.option("--stress-unit")
+@click.option("--energy-key", help="Key of the energy ('none' leaves it out); found by itself if not given.")
+@click.option("--forces-key", help="Key of the forces, likewise.")
+@click.option("--stress-key", help="Key of the stress or virial, likewise.")
+@click.option("--group-key", help="Key that names a frame's group, e.g. config_type.")
+@click.option("--energy-unit", help="eV (default), Hartree, Rydberg, kcal/mol, …")
+@click.option("--energy-is", type=click.Choice(["total", "per_atom"]))
+@click.option("--length-unit", help="Å (default), Bohr, nm.")
+@click.option("--forces-unit", help="Energy/length; that of energy and positions by default.")
+@click.option("--stress-unit", help="eV/Å³ (default), GPa, kbar, Hartree/Bohr³.")
+@click.option("--stress-kind", type=click.Choice(["stress", "pressure", "virial"]))
+@click.option("--voigt-order", help="Order of six stress components, e.g. 'xx yy zz xy yz xz' (VASP).")
+@click.option("--closest", type=float, help="Two atoms nearer than this are a fault, Å (default 0.3).")
 @click.option("--level-of-theory", help="What the labels were computed with, e.g. 'PBE, VASP'.")
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), default=None)
 @click.option("--dry-run", is_flag=True, help="Show the label contract and the faults, store nothing.")
 def import_(files: tuple[Path, ...], dataset: str, split: str | None, dry_run: bool, as_json: bool, **options) -> None:
     """Bring files with structures and labels into a dataset."""
     bench = _open()
-    overrides = Overrides(**{key: value for key, value in options.items() if value is not None})
+    contract = Contract.chosen(**options)
     if dry_run:
-        survey = intake.survey(bench, list(files), overrides)
+        survey = intake.survey(bench, list(files), contract)
         _answer(as_json, survey.model_dump(mode="json"), survey.as_text())
         sys.exit(1 if survey.faults else 0)
     outcome = None
-    for step in intake.import_files(bench, OWNER, list(files), dataset, overrides, split or ""):
+    for step in intake.import_files(bench, OWNER, list(files), dataset, contract, split or ""):
         if isinstance(step, intake.ImportOutcome):
             outcome = step
         else:
@@ -313,7 +321,9 @@ def _recipe_fields(file: Path | None, settings: tuple[str, ...]) -> dict:
         try:
             fields = json.loads(file.read_text())
         except ValueError as error:
-            raise InvalidInput(f"{file} is not JSON: {error}", hint="`isoline jobs ID --json` shows a recipe.") from None
+            raise InvalidInput(
+                f"{file} is not JSON: {error}", hint="`isoline jobs ID --json` shows a recipe."
+            ) from None
     for setting in settings:
         key, separator, value = setting.partition("=")
         if not separator:

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from .contract import Contract
+
 
 class Recipe(BaseModel):
     """What to compute and from what; equal recipes on equal inputs give equal results."""
@@ -75,7 +77,9 @@ class Train(Recipe):
     energy_weight: float = Field(1.0, ge=0, description="Weight of energy errors (per atom)")
     force_weight: float = Field(1.0, ge=0, description="Weight of force errors")
     stress_weight: float = Field(0.1, ge=0, description="Weight of stress errors")
-    validation_fraction: float = Field(0.1, gt=0, lt=0.9, description="Held out where the dataset assigns no validation split")
+    validation_fraction: float = Field(
+        0.1, gt=0, lt=0.9, description="Held out where the dataset assigns no validation split"
+    )
     seed: int = Field(0, ge=0)
 
 
@@ -91,16 +95,12 @@ class Import(Recipe):
     """Files brought into a dataset, read as the label contract says."""
 
     kind: Literal["import"] = "import"
-    uploads: tuple[str, ...] = Field(description="Names of uploaded files, or absolute paths when started on the command line")
-    dataset: str = Field(min_length=1, max_length=80)
-    energy_key: str | None = None
-    forces_key: str | None = None
-    stress_key: str | None = None
-    energy_unit: str = "eV"
-    length_unit: str = "Å"
-    stress_unit: str = "eV/Å³"
-    level_of_theory: str = Field("", max_length=200)
-    split: Literal["", "train", "validation", "test"] = ""
+    uploads: tuple[str, ...] = Field(min_length=1, max_length=1000, description="Ids of uploaded files")
+    dataset: str = Field(min_length=1, max_length=80, description="Dataset to create or extend")
+    contract: Contract = Field(default_factory=Contract)
+    split: Literal["", "train", "validation", "test"] = Field(
+        "", description="Split of all frames; their own if not given"
+    )
 
 
 class Sample(Recipe):

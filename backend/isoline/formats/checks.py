@@ -63,15 +63,21 @@ def _flat(structure: Structure) -> str:
     if not np.isfinite(structure.cell).all():
         return "the cell has numbers that are not finite"
     flags = " ".join("FT"[int(flag)] for flag in structure.pbc)
-    return f"periodic ({flags}) {'with a cell of no volume' if structure.cell[structure.pbc].any() else 'without a cell'}"
+    return (
+        f"periodic ({flags}) {'with a cell of no volume' if structure.cell[structure.pbc].any() else 'without a cell'}"
+    )
 
 
-def _close_pairs(structure: Structure, within: float, cell: np.ndarray, thickness: float) -> list[tuple[int, int, float]]:
+def _close_pairs(
+    structure: Structure, within: float, cell: np.ndarray, thickness: float
+) -> list[tuple[int, int, float]]:
     """Candidates are near in fractional coordinates, |Δf| ≤ |Δr| / σ with σ the least singular value of the cell."""
     if within <= 0 or thickness < THINNEST:
         return []
     if not structure.pbc.any():
-        return _measured(structure, cKDTree(structure.positions).query_pairs(within, output_type="ndarray"), None, within)
+        return _measured(
+            structure, cKDTree(structure.positions).query_pairs(within, output_type="ndarray"), None, within
+        )
     radius = within / thickness
     if radius >= 0.49:  # a cell thinner than two such distances: an atom may meet several images
         first, second, distances = NeighborList(cutoff=within, full_list=False).compute(

@@ -1,15 +1,12 @@
-"""The label contract: which key holds what, in which unit, with which sign; and frames read by it."""
+"""Frames read by a label contract: values under its keys, in its units, with its signs."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from ..domain.contract import NONE, Contract
 from ..domain.structure import Frame, Label, Structure
-from ..errors import InvalidInput
-from ..units import ENERGY_UNITS, LENGTH_UNITS, STRESS_UNITS, factor
+from ..units import ENERGY_UNITS, LENGTH_UNITS, STRESS_UNITS
 from .raw_frame import RawFrame
 
 VOIGT_ORDERS: dict[str, tuple[int, ...]] = {  # where xx yy zz yz xz xy stand
@@ -17,87 +14,11 @@ VOIGT_ORDERS: dict[str, tuple[int, ...]] = {  # where xx yy zz yz xz xy stand
     "xx yy zz xy yz xz": (0, 1, 2, 4, 5, 3),
     "xx yy zz xy xz yz": (0, 1, 2, 5, 4, 3),
 }
-SPELLINGS = {
-    "ev": "eV", "mev": "meV", "ha": "Hartree", "hartree": "Hartree", "a.u.": "Hartree", "ry": "Rydberg", "rydberg": "Rydberg",
-    "kcal/mol": "kcal/mol", "kj/mol": "kJ/mol",
-    "a": "Å", "å": "Å", "ang": "Å", "angstrom": "Å", "bohr": "Bohr", "nm": "nm",
-    "ev/å³": "eV/Å³", "ev/å^3": "eV/Å³", "ev/a^3": "eV/Å³", "ev/a3": "eV/Å³", "ev/ang^3": "eV/Å³", "ev/angstrom^3": "eV/Å³",
-    "gpa": "GPa", "kbar": "kbar", "kb": "kbar", "hartree/bohr^3": "Hartree/Bohr³", "ha/bohr^3": "Hartree/Bohr³",
-    "hartree/bohr³": "Hartree/Bohr³",
-}  # fmt: skip
 SPLITS = {
     "train": "train", "training": "train",
     "valid": "validation", "validation": "validation", "val": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
-
-NONE = "none"  # as a key: leave this label out
-
-
-class Contract(BaseModel):
-    """How the labels of a file are to be read.
-
-    A key is None while nothing is chosen (the survey proposes one), and "none" to leave that label out.
-    Units hold for what stands under the file's own keys; formats that fix their units are read by those.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    energy_key: str | None = Field(None, description="Key of the energy; found by itself if not given, 'none' to leave it out")
-    forces_key: str | None = Field(None, description="Key of the forces; found by itself if not given, 'none' to leave them out")
-    stress_key: str | None = Field(None, description="Key of stress or virial; found if not given, 'none' to leave it out")
-    energy_unit: str = Field("eV", description="Unit of the energy")
-    length_unit: str = Field("Å", description="Unit of positions and cell")
-    forces_unit: str = Field("", description="Unit of the forces, energy/length; that of energy and positions if not given")
-    stress_unit: str = Field("eV/Å³", description="Unit of the stress; a virial has the unit of the energy")
-    energy_is: Literal["total", "per_atom"] = Field("total", description="Whether the energy is of the whole structure")
-    stress_kind: Literal["", "stress", "pressure", "virial"] = Field(
-        "", description="stress: positive under tension; pressure: positive under compression; virial: −stress × volume"
-    )
-    voigt_order: Literal["xx yy zz yz xz xy", "xx yy zz xy yz xz", "xx yy zz xy xz yz"] = Field(
-        "xx yy zz yz xz xy", description="Order of six stress components"
-    )
-    group_key: str | None = Field(None, description="Key that names the group of a frame; found by itself if not given")
-    level_of_theory: str = Field("", max_length=200, description="What computed the labels, e.g. 'PBE, VASP 6.4, 520 eV'")
-    closest: float = Field(0.3, ge=0, le=2, description="Two atoms nearer than this are a fault, Å")
-
-    @field_validator("energy_unit")
-    @classmethod
-    def _energy_unit(cls, value: str) -> str:
-        return _known(value, ENERGY_UNITS)
-
-    @field_validator("length_unit")
-    @classmethod
-    def _length_unit(cls, value: str) -> str:
-        return _known(value, LENGTH_UNITS)
-
-    @field_validator("stress_unit")
-    @classmethod
-    def _stress_unit(cls, value: str) -> str:
-        return _known(value, STRESS_UNITS)
-
-    @field_validator("forces_unit")
-    @classmethod
-    def _forces_unit(cls, value: str) -> str:
-        if not value:
-            return ""
-        energy, _, length = value.rpartition("/")
-        return f"{_known(energy, ENERGY_UNITS)}/{_known(length, LENGTH_UNITS)}"
-
-    @property
-    def force_factor(self) -> float:
-        """eV/Å in one unit of the file's forces."""
-        energy, _, length = (self.forces_unit or f"{self.energy_unit}/{self.length_unit}").rpartition("/")
-        return factor(energy, ENERGY_UNITS) / factor(length, LENGTH_UNITS)
-
-
-def _known(unit: str, table: dict[str, float]) -> str:
-    name = unit if unit in table else SPELLINGS.get(unit.strip().lower(), unit)
-    try:
-        factor(name, table)
-    except InvalidInput as error:
-        raise ValueError(f"{error.message}; {error.hint}") from None
-    return name
 
 
 def stress_kind(key: str, contract: Contract) -> str:
@@ -110,7 +31,9 @@ def numbers_of(value: object) -> np.ndarray | None:
     if isinstance(value, (bool, np.bool_)) or value is None:
         return None
     try:
-        values = np.array(value.replace(",", " ").strip("[](){} ").split() if isinstance(value, str) else value, dtype=float)
+        values = np.array(
+            value.replace(",", " ").strip("[](){} ").split() if isinstance(value, str) else value, dtype=float
+        )
     except (ValueError, TypeError):
         return None
     return values if values.size else None

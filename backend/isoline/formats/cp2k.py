@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
-from ase.data import atomic_numbers as NUMBER_OF
+from ase.data import atomic_numbers
 
 from ..units import BOHR, GPA, HARTREE, STRESS_UNITS
 from .fault import Fault
@@ -109,7 +109,7 @@ def _coordinates(lines: Lines, scale: float) -> tuple[np.ndarray, np.ndarray]:
     while taken := lines.take(1):
         words = taken[0].decode("utf-8", "replace").split()
         if len(words) >= 7 and words[0].isdigit():
-            numbers.append(NUMBER_OF.get(words[2], 0) or (int(words[3]) if words[3].isdigit() else 0))
+            numbers.append(atomic_numbers.get(words[2], 0) or (int(words[3]) if words[3].isdigit() else 0))
             positions.append([_float(word) * scale for word in words[4:7]])
         elif positions:
             lines.give_back(taken)

@@ -8,11 +8,17 @@ from ..domain.structure import Structure
 from ..units import ENERGY_UNITS, GPA, HARTREE, KBAR
 
 HEAVIEST_TOLD = 10  # beyond neon, pseudopotential energies can fall on all-electron energies in another unit
+SMALLEST_OFFSET = 1.0  # eV/atom; hot and molten structures of one set lie up to 0.7 above the rest
 MOST_PAIRS = 2000
 LARGEST_STRAIN = 0.05
 FARTHEST_STEP = 0.5  # Å; beyond it the trapezoidal rule says too little
-UNIT_RATIOS = {"Hartree beside eV": HARTREE, "Rydberg beside eV": HARTREE / 2, "kcal/mol beside eV": 1 / ENERGY_UNITS["kcal/mol"],
-               "kJ/mol beside eV": 1 / ENERGY_UNITS["kJ/mol"], "meV beside eV": 1000.0}  # fmt: skip
+UNIT_RATIOS = {
+    "Hartree beside eV": HARTREE,
+    "Rydberg beside eV": HARTREE / 2,
+    "kcal/mol beside eV": 1 / ENERGY_UNITS["kcal/mol"],
+    "kJ/mol beside eV": 1 / ENERGY_UNITS["kJ/mol"],
+    "meV beside eV": 1000.0,
+}
 
 
 def atom_energy(numbers: np.ndarray) -> np.ndarray:
@@ -108,7 +114,7 @@ def two_offsets(energies: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, f
     gaps = np.diff(rest[order])
     cut = int(np.argmax(gaps)) + 1
     low, high = rest[order[:cut]], rest[order[cut:]]
-    if min(len(low), len(high)) < 3 or gaps[cut - 1] < max(0.3, 4 * max(low.std(), high.std())):
+    if min(len(low), len(high)) < 3 or gaps[cut - 1] < max(SMALLEST_OFFSET, 4 * max(low.std(), high.std())):
         return np.empty(0, dtype=int), 0.0
     fewer = order[:cut] if len(low) <= len(high) else order[cut:]
     return known[fewer], float(high.mean() - low.mean())
@@ -195,14 +201,11 @@ SLOPES = {  # what a slope that is not 1 most likely means
         "GPa with the opposite sign (a pressure)": -GPA,
         "kbar with the opposite sign (a pressure)": -KBAR,
     },
-}  # fmt: skip
+}
 
 
-def explain(work: str, slope: float) -> str:
-    """What a slope of energy against work says in words, "" when it agrees."""
+def explain(work: str, slope: float) -> str | None:
+    """What a slope of energy against work means: "" when unit and sign agree, None when it means nothing known."""
     if abs(slope - 1) < 0.15:
         return ""
-    for meaning, expected in SLOPES[work].items():
-        if abs(slope / expected - 1) < 0.15:
-            return meaning
-    return "neither the unit nor the sign agrees with the energies"
+    return next((meaning for meaning, expected in SLOPES[work].items() if abs(slope / expected - 1) < 0.15), None)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
-from ase.data import atomic_numbers as NUMBER_OF
+from ase.data import atomic_numbers
 from extxyz import cextxyz
 
 from .fault import Fault
@@ -43,10 +43,17 @@ def read_extended_xyz(stream: BinaryIO, file: str, line_limit: int = LINE_LIMIT)
                 break
             if isinstance(count, bytes):
                 shown = count[:60].decode("utf-8", "replace").strip()
-                yield Fault(file=file, frame=index, field="number of atoms", message=(
-                    f"the number of atoms is expected here, found '{shown}' (line {lines.number}); "
-                    "is the frame before longer than it announces?" if index else
-                    f"the number of atoms is expected here, found '{shown}' (line {lines.number})"))
+                yield Fault(
+                    file=file,
+                    frame=index,
+                    field="number of atoms",
+                    message=(
+                        f"the number of atoms is expected here, found '{shown}' (line {lines.number}); "
+                        "is the frame before longer than it announces?"
+                        if index
+                        else f"the number of atoms is expected here, found '{shown}' (line {lines.number})"
+                    ),
+                )
                 if not _skip_to_frame(lines):
                     break
                 index += 1
@@ -266,7 +273,7 @@ def _atomic_numbers(arrays: dict[str, np.ndarray]) -> np.ndarray | str:
 
 
 def _number(symbol: str) -> int:
-    number = NUMBER_OF.get(symbol)
+    number = atomic_numbers.get(symbol)
     if number is None and symbol.isdigit():
         number = int(symbol)
     return number if number is not None and number < 119 else 0

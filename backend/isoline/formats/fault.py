@@ -62,6 +62,6 @@ def refusal(faults: tuple[Fault, ...], total: int) -> InvalidInput:
     told = "" if total <= len(faults) else f" (the first {len(faults)} are listed)"
     return InvalidInput(
         f"{where} be imported: {one}{told}; first: {faults[0]}",
-        hint="Nothing was stored. Mend the places listed, or tell the importer what the file means (keys, units), and try again.",
+        hint="Nothing was stored. Mend the places listed, or say what the file means (keys, units), and import again.",
         details=[fault.model_dump(exclude={"fatal"}) for fault in faults],
     )

@@ -7,10 +7,11 @@ from math import gcd
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from ..domain.contract import NONE, Contract
 from ..units import ENERGY_UNITS
 from . import evidence
-from .candidates import GROUP_KEYS, KINDS, label_kind, likeliest, says_per_atom
-from .contract import NONE, Contract, stress_kind
+from .candidates import GROUP_KEYS, KINDS, likeliest, says_per_atom
+from .contract import stress_kind
 from .fault import Fault, FaultList
 from .tally import CONTRACT_FIELD, KeyCount, Tally
 
@@ -38,7 +39,7 @@ class Candidate(BaseModel):
 
 
 class Proposal:
-    """Concludes a tally: `contract`, `why`, `candidates`; faults of the chosen labels and warnings go to their lists."""
+    """Concludes a tally: `contract`, `why`, `candidates`. Faults of the chosen labels go to `faults`."""
 
     def __init__(self, tally: Tally, faults: FaultList, warnings: FaultList):
         self.tally = tally
@@ -69,7 +70,9 @@ class Proposal:
                 if reason:
                     self.why.append(reason)
             elif wanted != NONE and wanted not in found and self.tally.n_frames:
-                there = ", ".join(found) or "none that looks like one; all keys: " + (", ".join(self._other_keys()) or "none")
+                there = ", ".join(found) or "none that looks like one; all keys: " + (
+                    ", ".join(self._other_keys()) or "none"
+                )
                 message = f"no frame has the key '{wanted}' wanted for the {kind}; found for it: {there}"
                 self.faults.add(Fault(file="", field=field, message=message))
         if contract.group_key is None:
@@ -111,7 +114,9 @@ class Proposal:
             for key, count in self.tally.keys[kind].items()
             if count.frames
         ]
-        return tuple(sorted(cards, key=lambda card: (KINDS.index(card.kind), not card.chosen, -card.n_frames, card.key)))
+        return tuple(
+            sorted(cards, key=lambda card: (KINDS.index(card.kind), not card.chosen, -card.n_frames, card.key))
+        )
 
     # What a person should look at ----------------------------------------------------------------------------
 
@@ -136,23 +141,36 @@ class Proposal:
             return
         energies = self._spread_out(count)
         if says_per_atom(key) and contract.energy_is == "total":
-            self._remark("energy", key, "the key's name says per atom; the contract reads it as total (energy_is = per_atom changes that)")
+            self._remark(
+                "energy",
+                key,
+                "the key's name says per atom; the contract reads it as total (energy_is = per_atom changes that)",
+            )
         scaling = evidence.energy_scaling(energies, self.counts)
         if scaling == "per_atom":
-            self._remark("energy", key, "does not grow with the number of atoms: it looks like an energy per atom (energy_is = per_atom)")
+            self._remark(
+                "energy",
+                key,
+                "does not grow with the number of atoms: it looks like an energy per atom (energy_is = per_atom)",
+            )
         elif scaling == "total":
             self._remark("energy", key, "grows with the number of atoms: a total energy", warn=False)
         unit = evidence.all_electron_unit(energies / ENERGY_UNITS[contract.energy_unit], self.counts, self.elements)
         if unit and unit != contract.energy_unit and key not in self.tally.fixed_units:
-            self._remark("energy", key, f"agrees with all-electron energies in {unit}, but is read as {contract.energy_unit}")
+            self._remark(
+                "energy", key, f"agrees with all-electron energies in {unit}, but is read as {contract.energy_unit}"
+            )
         elif unit:
             self._remark("energy", key, f"agrees with all-electron energies in {unit}", warn=False)
         self._look_for_mixed_units(energies, key)
         apart, distance = evidence.two_offsets(energies, self.counts)
         if len(apart):
-            groups = sorted({name for name, number in tally.group_numbers.items() if name and number in self._groups_of(apart)})
+            groups = sorted(
+                {name for name, number in tally.group_numbers.items() if name and number in self._groups_of(apart)}
+            )
             named = f" (groups {', '.join(groups[:5])})" if groups else ""
-            told = f"{len(apart)} energies lie {distance:.2f} eV/atom apart from the rest{named}: another reference or setting?"
+            apart_by = f"{len(apart)} energies lie {distance:.2f} eV/atom apart from the rest"
+            told = f"{apart_by}{named}: another reference or setting?"
             self._warn(key, told, int(apart[0]))
         for other, second in tally.keys["energy"].items():
             if other != key and second.values:
@@ -161,14 +179,17 @@ class Proposal:
     def _look_for_mixed_units(self, energies: np.ndarray, key: str) -> None:
         per_atom = energies / np.maximum(self.counts.sum(axis=1), 1)
         formulas = _reduced_formulas(self.counts)
-        grouped = np.unique(np.stack([formulas, np.array(self.tally.group_of_frame)]), axis=1, return_inverse=True)[1].reshape(-1)
+        grouped = np.unique(np.stack([formulas, np.array(self.tally.group_of_frame)]), axis=1, return_inverse=True)[
+            1
+        ].reshape(-1)
         for labels in (formulas, np.where(formulas < 0, -1, grouped)):
             frames, what = evidence.mixed_units(per_atom, labels)
             if len(frames):
                 break
         for frame in frames:
             file, index = self.tally.where(int(frame))
-            message = f"mixed units: {per_atom[frame]:.6g} per atom against the other frames of this composition looks like {what}"
+            told = f"mixed units: {per_atom[frame]:.6g} per atom"
+            message = f"{told} against the other frames of this composition looks like {what}"
             self.faults.add(Fault(file=file, frame=index, field=key, message=message))
 
     def _compare(self, key: str, energies: np.ndarray, other: str, values: np.ndarray) -> None:
@@ -189,10 +210,13 @@ class Proposal:
         large = np.flatnonzero(net > NET_FORCE)
         if len(large):
             worst = int(np.argmax(net))
-            told = f"{len(large)} frames have a net force above {1000 * NET_FORCE:.0f} meV/Å per atom, up to {1000 * net[worst]:.1f}"
+            frames_told = "1 frame has" if len(large) == 1 else f"{len(large)} frames have"
+            limit, most = 1000 * NET_FORCE, 1000 * net[worst]
+            told = f"{frames_told} a net force above {limit:.0f} meV/Å per atom, up to {most:.1f}"
             self._warn(key, told, int(frames[worst]))
         if count.zero:
-            self._remark("forces", key, f"{count.zero} frames have forces that are all exactly zero: placeholders?", warn=count.zero > 1)
+            told = f"{count.zero} of {count.frames} frames have forces that are all exactly zero"
+            self._remark("forces", key, f"{told} (ideal crystals, or placeholders)", warn=count.zero > count.frames / 2)
         self._tell_left_out("forces", key)
 
     def _look_at_stress(self) -> None:
@@ -200,11 +224,23 @@ class Proposal:
         if count is None or not count.values:
             return
         if count.zero:
-            self._remark("stress", key, f"{count.zero} of {count.frames} frames have a stress that is exactly zero: placeholders?")
+            self._remark(
+                "stress",
+                key,
+                f"{count.zero} of {count.frames} frames have a stress that is exactly zero: placeholders?",
+            )
         median = float(np.median(np.abs(count.values)))
-        if median > HIGH_STRESS and stress_kind(key, self.contract) != "virial" and self.contract.stress_unit == "eV/Å³":
+        if (
+            median > HIGH_STRESS
+            and stress_kind(key, self.contract) != "virial"
+            and self.contract.stress_unit == "eV/Å³"
+        ):
             unit = "kbar" if median > 50 else "GPa or kbar (or is it a virial)"
-            self._remark("stress", key, f"the median of its largest component is {median:.3g} eV/Å³, beyond 480 GPa: looks like {unit}")
+            self._remark(
+                "stress",
+                key,
+                f"the median of its largest component is {median:.3g} eV/Å³, beyond 480 GPa: looks like {unit}",
+            )
         if stress_kind(key, self.contract) == "virial":
             self.why.append(f"{key} is read as a virial: stress = −virial / volume")
         self._tell_left_out("stress", key)
@@ -225,7 +261,8 @@ class Proposal:
             value, pairs = slope
             problem = evidence.explain(kind, value)
             told = f"energies follow the work of the {kind} with slope {value:.4g} over {pairs} neighbouring frames"
-            self._remark(kind, key, f"{told}: {problem}" if problem else f"{told}: unit and sign agree", warn=bool(problem))
+            if problem is not None:
+                self._remark(kind, key, f"{told}: {problem or 'unit and sign agree'}", warn=bool(problem))
 
     def _look_at_frames(self) -> None:
         duplicates = self.duplicates()

@@ -45,7 +45,9 @@ class RawFrame:
         if value is None:
             return ""
         if not isinstance(value, str) and self.header:
-            match = re.search(rb"(?:^|\s)\"?" + re.escape(key.encode()) + rb"\"?\s*=\s*(\"[^\"]*\"|'[^']*'|\S+)", self.header)
+            match = re.search(
+                rb"(?:^|\s)\"?" + re.escape(key.encode()) + rb"\"?\s*=\s*(\"[^\"]*\"|'[^']*'|\S+)", self.header
+            )
             if match:
                 return match.group(1).decode("utf-8", "replace").strip("\"'")
         return str(value)

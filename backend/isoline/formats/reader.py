@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import InvalidInput
-from .ase_files import BINARY, SIGNATURES, TITLES, read_ase_file
+from .ase_files import SIGNATURES, TITLES, read_ase_file
 from .cp2k import read_cp2k
 from .extended_xyz import COUNT, read_extended_xyz
 from .fault import Fault

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from ..errors import InvalidInput
+
 CHUNK = 1 << 20
 LINE_LIMIT = 8 << 20  # bytes; the longest header met in public data has about 20 kB
 
@@ -19,7 +21,7 @@ SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}
 BROKEN_STREAM = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
-class Unreadable(Exception):
+class Unreadable(InvalidInput):
     """A stream that cannot be read on; the message is for people."""
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ase.data import chemical_symbols
 from pydantic import BaseModel, ConfigDict
 
+from ..domain.contract import Contract
 from .ase_files import TITLES
-from .contract import Contract
 from .fault import Fault, FaultList
+from .proposal import Candidate, Proposal
 from .reader import detect, open_frames
 from .stream import LINE_LIMIT, Unreadable
-from .proposal import Candidate, Proposal
 from .tally import Tally
 
 FRAMES_PER_STEP = 500
+RANGE_UNITS = {"energy": "eV/atom", "forces": "eV/Å (largest of a frame)", "stress": "eV/Å³"}
 
 
 class FileCard(BaseModel):
@@ -65,6 +67,24 @@ class Survey(BaseModel):
     @property
     def accepted(self) -> bool:
         return self.n_faults == 0
+
+    def as_text(self) -> str:
+        """The contract, its reasons, faults and warnings for a terminal."""
+        lines = [f"{card.name}: {card.format}, {card.n_frames} frames" for card in self.files]
+        symbols = " ".join(chemical_symbols[z] for z in self.elements)
+        lines.append(f"{self.n_frames} frames, {self.n_atoms} atoms ({symbols}), {self.duplicates} exact repeats")
+        for card in self.candidates:
+            span = "" if card.low is None else f", {card.low:.6g} … {card.high:.6g} {RANGE_UNITS[card.kind]}"
+            lines.append(f"{'*' if card.chosen else ' '} {card.kind:6s} {card.key}: {card.n_frames} frames{span}")
+            lines += [f"           {remark}" for remark in card.remarks]
+        lines += [f"because {reason}" for reason in self.why]
+        if self.ignored:
+            lines.append("not read: " + ", ".join(f"{key} ({n})" for key, n in self.ignored.items()))
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        lines += [f"fault: {fault}" for fault in self.faults]
+        if self.n_faults > len(self.faults):
+            lines.append(f"… {self.n_faults} faults in all")
+        return "\n".join(lines)
 
 
 class SurveyStep(BaseModel):

@@ -9,10 +9,10 @@ from math import prod
 
 import numpy as np
 
-from ..domain.structure import Structure
+from ..domain.contract import Contract
 from .candidates import GROUP_KEYS, KINDS, label_kind
 from .checks import check_structure
-from .contract import SPLITS, Contract, numbers_of, place, read_energy, read_forces, read_stress
+from .contract import SPLITS, numbers_of, place, read_energy, read_forces, read_stress
 from .evidence import Steps
 from .fault import Fault, FaultList
 from .raw_frame import RawFrame
@@ -45,7 +45,7 @@ class KeyCount:
 
 
 class Tally:
-    """What a survey has met so far. Faults of structures go to `faults` at once, those of labels wait with their key."""
+    """What a survey has met so far. Faults of structures go to `faults`, those of labels wait with their key."""
 
     def __init__(self, contract: Contract, faults: FaultList):
         self.contract = contract
@@ -128,7 +128,9 @@ class Tally:
             net = float(np.linalg.norm(value.sum(axis=0))) / len(raw)
             count.take(largest, largest, net, self.n_frames, largest == 0 and len(raw) > 1)
         else:
-            count.take(float(value.min()), float(value.max()), float(np.abs(value).max()), self.n_frames, not value.any())
+            count.take(
+                float(value.min()), float(value.max()), float(np.abs(value).max()), self.n_frames, not value.any()
+            )
         return value
 
     def _count_names(self, raw: RawFrame) -> None:
@@ -152,7 +154,7 @@ def _fits(kind: str, key: str, value: object, atoms: int) -> bool:
     if isinstance(value, (bool, np.bool_)):
         return False
     if isinstance(value, str):
-        return kind != "forces" and label_kind(key)[1] < 3 or numbers_of(value) is not None
+        return (kind != "forces" and label_kind(key)[1] < 3) or numbers_of(value) is not None
     if isinstance(value, (int, float)):
         return kind == "energy"
     shape = np.shape(value)

@@ -117,32 +117,49 @@ def add(
     source: SourceRecord,
     split: str = "",
 ) -> Iterator[AddProgress | AddOutcome]:
-    """Add frames to a dataset as its next version; yields progress, and the outcome at last.
+    """Add frames of one source to a dataset as its next version; see `add_all`."""
+    yield from add_all(bench, actor, dataset_name, [(source, frames)], split)
+
+
+def add_all(
+    bench: Workbench,
+    actor: Actor,
+    dataset_name: str,
+    sources: Iterable[tuple[SourceRecord, Iterable[Frame]]],
+    split: str = "",
+) -> Iterator[AddProgress | AddOutcome]:
+    """Add frames of several sources to a dataset as its next version; yields progress, and the outcome at last.
 
     Structures are written in batches that nobody sees; the version that makes them members comes whole, at the end.
     An import that stops or fails before leaves no version, and the next one finds its structures again.
     Frames without a split of their own get `split`.
 
-    Raises InvalidInput for no frames at all, or a split that is none.
+    Raises InvalidInput for a source without frames, or a split that is none.
     """
     permit(actor, "import")
     name = _dataset_name(dataset_name)
     _check_split(split)
-    waiting = iter(frames)
     parts: list[Columns] = []
-    source_id = taken = fresh = 0
-    while batch := list(islice(waiting, BATCH)):
-        for own in {frame.split for frame in batch}:
-            _check_split(own)
-        with bench.write() as connection:
-            source_id = source_id or stored.add_source(connection, source, actor.name)
-            part, new = structures.add(connection, batch, source_id)
-        parts.append(part)
-        taken += len(batch)
-        fresh += new
-        yield AddProgress(taken, fresh)
+    source_ids: list[int] = []
+    taken = fresh = 0
+    for source, frames in sources:
+        waiting = iter(frames)
+        source_id = 0
+        while batch := list(islice(waiting, BATCH)):
+            for own in {frame.split for frame in batch}:
+                _check_split(own)
+            with bench.write() as connection:
+                source_id = source_id or stored.add_source(connection, source, actor.name)
+                part, new = structures.add(connection, batch, source_id)
+            parts.append(part)
+            taken += len(batch)
+            fresh += new
+            yield AddProgress(taken, fresh)
+        if not source_id:
+            raise InvalidInput(f"{source.name} holds no frames", hint="Nothing was added.")
+        source_ids.append(source_id)
     if not parts:
-        raise InvalidInput(f"{source.name} holds no frames", hint="Nothing was added.")
+        raise InvalidInput("there are no frames to add", hint="Nothing was added.")
     arriving = Columns.joined(parts)
     if split:
         arriving = _with_split(arriving, [own or split for own in arriving.split.values()])
@@ -157,7 +174,12 @@ def add(
         conflicts = _conflicts(members) - (_conflicts(members.take(np.arange(n_before))) if before else 0)
         card = stored.publish(connection, dataset_id, members, actor.name, parent=before and before.id)
         outcome = AddOutcome(card, len(members) - n_before, len(joined) - len(members), conflicts)
-        detail = {"source": source_id, "added": outcome.added, "duplicates": outcome.duplicates, "conflicts": conflicts}
+        detail = {
+            "sources": source_ids,
+            "added": outcome.added,
+            "duplicates": outcome.duplicates,
+            "conflicts": conflicts,
+        }
         events.record(connection, actor.name, "import", f"version {card.id}", detail)
     yield outcome
 

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
+from ...domain.contract import Contract
 from ...domain.recipe import Import
-from ...formats.contract import Overrides, Survey
+from ...formats.survey import Survey
 from ...services import intake, work
 from ..dependencies import Acting, Bench
 
@@ -29,10 +30,10 @@ async def upload(name: str, request: Request, bench: Bench, actor: Acting) -> Up
 
 
 @router.post("/uploads/{upload}/survey")
-async def survey(upload: str, overrides: Overrides, bench: Bench, _: Acting) -> Survey:
+async def survey(upload: str, contract: Contract, bench: Bench, _: Acting) -> Survey:
     """The label contract of an uploaded file: what would be read as what, before anything is stored."""
     path = await run_in_threadpool(intake.upload_path, bench, upload)
-    return await run_in_threadpool(intake.survey, bench, [path], overrides)
+    return await run_in_threadpool(intake.survey, bench, [path], contract)
 
 
 @router.post("/imports", status_code=202)
