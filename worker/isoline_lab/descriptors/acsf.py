@@ -39,8 +39,8 @@ class SymmetryFunctions:
     Since ζ is whole, the sum over pairs of neighbours is a sum of squares of moments
     A_m = Σ_j h(r_j) m(r_j/|r_j|) over monomials m, so the cost is linear in the number of neighbours.
 
-    Up to four elements each kind of neighbour has its own functions. Beyond that, radial functions still have, but angular
-    ones see the neighbours' elements through four fixed orthogonal weights, so that their number stays bounded.
+    Up to four elements each kind of neighbour has its own functions. Beyond that, radial functions still have, but
+    angular ones see the neighbours' elements through four fixed orthogonal weights, so that their number stays bounded.
     """
 
     elements: tuple[int, ...]

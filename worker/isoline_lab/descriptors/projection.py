@@ -124,8 +124,8 @@ def fit_projection(
     n_inputs    largest number of inputs to keep
     whitening   0 keeps the natural size of the principal directions, 1 makes them all equal
 
-    Each function is divided by its steepness, so that none dominates the forces; then the leading principal directions are
-    kept, which decorrelates the inputs. Conditioning decides how fast gradient descent learns.
+    Each function is divided by its steepness, so that none dominates the forces; then the leading principal directions
+    are kept, which decorrelates the inputs. Conditioning decides how fast gradient descent learns.
     """
     n = min(n_inputs, functions.n_features)
     mean = torch.zeros(len(values), functions.n_features, dtype=torch.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,8 @@ class MemberNetworks(nn.Module):
     inputs    width of the input
     hidden    widths of the hidden layers
 
-    An atom's energy is a linear function of its inputs plus a network with SiLU activations. The linear part takes what a
-    linear potential can explain and leaves the network the rest.
+    An atom's energy is a linear function of its inputs plus a network with SiLU activations. The linear part takes what
+    a linear potential can explain and leaves the network the rest.
     Behler & Parrinello, Phys. Rev. Lett. 98, 146401 (2007), eq. 2 with networks per element.
     """
 
@@ -27,7 +28,7 @@ class MemberNetworks(nn.Module):
         super().__init__()
         self.hidden = tuple(hidden)
         widths = (inputs, *self.hidden)
-        layers = list(zip(widths[:-1], widths[1:], strict=True))
+        layers = list(pairwise(widths))
         self.weights = nn.ParameterList(torch.zeros(members, elements, a, b) for a, b in layers)
         self.biases = nn.ParameterList(torch.zeros(members, elements, 1, b) for _, b in layers)
         self.output = nn.Parameter(torch.zeros(members, elements, widths[-1], 1))

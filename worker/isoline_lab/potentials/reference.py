@@ -32,8 +32,8 @@ class ReferenceEnergies:
 def fit_reference(frames: Sequence[Frame], elements: Sequence[int]) -> ReferenceEnergies:
     """Regularised least squares of total energies on compositions, each structure weighted by 1/atoms.
 
-    Where compositions do not determine the energies (say, only NaCl), the solution with the least spread around the mean
-    energy per atom is taken: it is right for these compositions and a guess for others, which a warning tells."""
+    Where compositions do not determine the energies (say, only NaCl), the solution with the least spread around the
+    mean energy per atom is taken: it is right for these compositions and a guess for others, which a warning tells."""
     labelled = [f for f in frames if f.label.energy is not None and len(f)]
     if not labelled:
         return ReferenceEnergies(np.zeros(len(elements)), ("no energies: the potential is known up to a constant",))

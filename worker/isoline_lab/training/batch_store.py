@@ -29,7 +29,7 @@ class BatchStore:
         projection: Projection,
         reference: np.ndarray,
         contents: Sequence[tuple[list[Frame], np.ndarray]],
-        budget_bytes: int = BUDGET_BYTES,
+        budget_bytes: int,
     ):
         self.functions, self.projection, self.reference = functions, projection, reference
         self.contents, self.budget_bytes = contents, budget_bytes
@@ -42,20 +42,19 @@ class BatchStore:
         """Compute and keep batches until the memory is used up."""
         used = 0
         for index in range(len(self)):
-            batch = yield from self._build(index, "features", index / len(self))
+            batch = yield from self._build(index, Epoch(stage="features", fraction=index / len(self)))
             used += batch.n_bytes
             if used > self.budget_bytes:
                 return
             self.stored[index] = batch
-            yield Epoch(stage="features", fraction=(index + 1) / len(self))
 
-    def batch(self, index: int, stage: str) -> Generator[Epoch, None, Batch]:
-        """A batch; signs of life while it is computed again."""
+    def batch(self, index: int, sign: Epoch) -> Generator[Epoch, None, Batch]:
+        """A batch; yields `sign` now and then while it is computed again."""
         if index in self.stored:
             return self.stored[index]
-        return (yield from self._build(index, stage, 0.0))
+        return (yield from self._build(index, sign))
 
-    def _build(self, index: int, stage: str, fraction: float) -> Generator[Epoch, None, Batch]:
+    def _build(self, index: int, sign: Epoch) -> Generator[Epoch, None, Batch]:
         frames, weights = self.contents[index]
         steps = build_batch(self.functions, self.projection, frames, self.reference, weights)
         while True:
@@ -63,4 +62,4 @@ class BatchStore:
                 next(steps)
             except StopIteration as finished:
                 return finished.value
-            yield Epoch(stage=stage, fraction=fraction)
+            yield sign

@@ -27,8 +27,9 @@ class Batch:
     """Structures, their labels, and a matrix that turns ∂E/∂input into forces and virials.
 
     inputs      (atoms, inputs)         network inputs
-    rows        (atoms, rows, inputs)   derivatives of the atom's inputs: with respect to each atom nearby, then to strain
-    target      (atoms, rows)           where a row adds up: 3 · atom + axis, then 6 · structure + component, then nowhere
+    rows        (atoms, rows, inputs)   their derivatives with respect to each atom nearby, then to strain
+    target      (atoms, rows)           where a row adds up: first forces at 3 · atom + axis, then virials at
+                                        6 · structure + component, then nowhere
     element     (atoms,)                place of the element
     structure   (atoms,)                which structure of the batch
     sizes       (structures,)           atoms
@@ -126,7 +127,7 @@ def _features(
 ) -> Generator[None, None, tuple[Tensor, Tensor, Tensor]]:
     """Inputs, rows and targets of all atoms of a graph, some atoms at a time."""
     environments = gather_environments(graph, element, functions.cutoff)
-    n_atoms, slots = environments.neighbour.shape
+    n_atoms = graph.n_atoms
     nowhere = 3 * n_atoms + 6 * graph.n_structures
     # Images of one atom move together, so their derivatives are one row; so does the atom itself.
     itself = torch.arange(n_atoms)[:, None]

@@ -11,6 +11,9 @@ from isoline_lab.training.checkpoint import Best, Checkpoint
 
 NOTHING = np.zeros(0)
 
+# Of the whole training, what preparing takes; a guess for progress bars.
+PREPARING = 0.05
+
 
 @dataclass(frozen=True, eq=False)
 class Epoch:
@@ -18,7 +21,7 @@ class Epoch:
 
     number, total    epochs done and to do
     stage            what is being done, for people; "" for a whole epoch
-    fraction         of the stage
+    fraction         of the stage; of all epochs where `total` is known
     train_loss       (members,)  mean over the epoch, with the final weights of the terms
     validation_loss  (members,)
     energy_rmse      (members,)  eV/atom on the validation set; NaN without energies
@@ -39,7 +42,12 @@ class Epoch:
     best: bool = False
     record: Best = field(default_factory=Best)
     seconds: float = 0.0
-    state: Checkpoint | None = None
+    state: Checkpoint | None = field(default=None, repr=False)
+
+    @property
+    def progress(self) -> float:
+        """Of the whole training, 0…1."""
+        return PREPARING * self.fraction if self.total == 0 else PREPARING + (1 - PREPARING) * self.fraction
 
     @property
     def best_epoch(self) -> int:

@@ -17,7 +17,7 @@ from isoline.domain.recipe import Train
 from isoline.domain.structure import Frame
 from isoline.errors import Diverged, InvalidInput
 from isoline_lab.potentials.networks import MemberNetworks
-from isoline_lab.training.batch_store import BatchStore
+from isoline_lab.training.batch_store import BUDGET_BYTES, BatchStore
 from isoline_lab.training.batches import assign_batches
 from isoline_lab.training.checkpoint import Best, Checkpoint
 from isoline_lab.training.epoch import Epoch
@@ -50,9 +50,10 @@ def fit(
     start  state to go on from: the same recipe and data give what an undisturbed run would have given
     warm   instead take only the potential from `start`: its weights, on these data, with a fresh optimiser
 
-    Yields records with number 0 while preparing, then one for each epoch; stops when the validation loss has not improved
-    for `patience` epochs. Members start from different random weights and see each structure with different
-    weights (Bayesian bootstrap, Rubin, Ann. Stat. 9, 130, 1981). Runs on one machine with one number of threads repeat exactly.
+    Yields records with number 0 while preparing, then one for each epoch; stops when the validation loss has not
+    improved for `patience` epochs. Members start from different random weights and see each structure with different
+    weights (Bayesian bootstrap, Rubin, Ann. Stat. 9, 130, 1981), in the same order. Runs on one machine with one number
+    of threads repeat exactly.
 
     Raises InvalidInput for sets that cannot be learned from, Diverged when the loss is not finite.
     """
@@ -113,13 +114,21 @@ def _run(
     recipe: Train, train: Sequence[Frame], validation: Sequence[Frame], state: Checkpoint, fresh: bool
 ) -> Iterator[Epoch]:
     """Epochs from a state on."""
-    training, held_out = _stores(recipe, train, validation, state)
     if state.epoch >= recipe.epochs or _exhausted(recipe, state.epoch, state.best):
         nothing = np.full(recipe.members, np.nan)
         yield Epoch(
-            state.epoch, recipe.epochs, "", 1.0, nothing, nothing, nothing, nothing, record=state.best, state=state
+            number=state.epoch,
+            total=recipe.epochs,
+            fraction=1.0,
+            train_loss=nothing,
+            validation_loss=nothing,
+            energy_rmse=nothing,
+            force_rmse=nothing,
+            record=state.best,
+            state=state,
         )
         return
+    training, held_out = _stores(recipe, train, validation, state)
     yield from training.fill()
     yield from held_out.fill()
     networks = state.networks(state.weights)
@@ -134,8 +143,10 @@ def _run(
         early = has_forces and number <= FORCES_FIRST * recipe.epochs
         weights = replace(final, energy=final.energy * EARLY_ENERGY) if early else final
         losses, total = torch.zeros(recipe.members), 0
-        for index in np.random.default_rng([recipe.seed, 3, number]).permutation(len(training)):
-            batch = yield from training.batch(int(index), f"epoch {number}")
+        order = np.random.default_rng([recipe.seed, 3, number]).permutation(len(training))
+        for done, index in enumerate(order.tolist()):
+            sign = _sign(recipe, number, done / len(order))
+            batch = yield from training.batch(index, sign)
             step += 1
             for group in optimiser.param_groups:
                 group["lr"] = _learning_rate(recipe, step, recipe.epochs * len(training))
@@ -147,7 +158,7 @@ def _run(
             losses += batch_loss(predicted, batch, final).detach() * batch.n_structures
             total += batch.n_structures
         train_loss = (losses / total).numpy()
-        scores = yield from score(networks, held_out, final)
+        scores = yield from score(networks, held_out, final, _sign(recipe, number, 1.0))
         if not (np.isfinite(train_loss).all() and np.isfinite(scores.loss).all()):
             raise Diverged(
                 f"the loss was not finite in epoch {number}",
@@ -170,7 +181,7 @@ def _run(
         yield Epoch(
             number=number,
             total=recipe.epochs,
-            fraction=1.0,
+            fraction=number / recipe.epochs,
             train_loss=train_loss,
             validation_loss=scores.loss,
             energy_rmse=scores.energy_rmse,
@@ -195,7 +206,11 @@ def _stores(
     if recipe.members == 1:
         weights = np.ones((1, len(train)))
     training = BatchStore(
-        state.functions, state.projection, state.reference, [([train[i] for i in b], weights[:, b]) for b in batches]
+        state.functions,
+        state.projection,
+        state.reference,
+        [([train[i] for i in b], weights[:, b]) for b in batches],
+        BUDGET_BYTES,
     )
     groups = np.array_split(np.arange(len(validation)), -(-len(validation) // recipe.batch_size))
     held_out = BatchStore(
@@ -203,6 +218,7 @@ def _stores(
         state.projection,
         state.reference,
         [([validation[i] for i in b], np.ones((recipe.members, len(b)))) for b in groups],
+        BUDGET_BYTES // 4,
     )
     return training, held_out
 
@@ -213,12 +229,18 @@ def _start_from_linear(
     """Give every member the best linear potential; its random network then learns the rest."""
     linear = LinearFit(networks.linear.shape[1], networks.linear.shape[2], weights)
     for index in range(len(training)):
-        linear.add((yield from training.batch(index, "linear potential")))
-        yield Epoch(stage="linear potential", fraction=(index + 1) / len(training))
+        sign = Epoch(stage="linear potential", fraction=index / len(training))
+        yield sign
+        linear.add((yield from training.batch(index, sign)))
     coefficients, offsets = linear.solve(RIDGE)
     with torch.no_grad():
         networks.linear.copy_(coefficients[None, :, :, None])
         networks.offset.copy_(offsets[None, :, None, None])
+
+
+def _sign(recipe: Train, number: int, fraction: float) -> Epoch:
+    """That the training is at this fraction of an epoch."""
+    return Epoch(total=recipe.epochs, stage=f"epoch {number}", fraction=(number - 1 + fraction) / recipe.epochs)
 
 
 def _new_optimiser(networks: MemberNetworks, recipe: Train, state: Checkpoint) -> torch.optim.AdamW:

@@ -63,8 +63,8 @@ def batch_loss(predicted: BatchPrediction, batch: Batch, weights: LossWeights) -
 
     returns  (members,)  force² in (eV/Å)² plus weighted energy² and virial² in eV² per atom
 
-    Errors of energies and virials grow with the square root of the number of atoms where the atoms' errors are independent,
-    hence their squares are divided by the number of atoms.
+    Errors of energies and virials grow with the square root of the number of atoms where the atoms' errors are
+    independent, hence their squares are divided by the number of atoms.
     """
     root = batch.sizes.clamp(min=1).sqrt()
     energy = _bent((predicted.energy - batch.energy) / root, ENERGY_BEND)

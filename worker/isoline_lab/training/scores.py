@@ -30,14 +30,16 @@ class Scores:
     committee_force_rmse: float
 
 
-def score(networks: MemberNetworks, store: BatchStore, weights: LossWeights) -> Generator[Epoch, None, Scores]:
-    """Scores over all batches, each structure counting once in the loss."""
+def score(
+    networks: MemberNetworks, store: BatchStore, weights: LossWeights, sign: Epoch
+) -> Generator[Epoch, None, Scores]:
+    """Scores over all batches, each structure counting once in the loss; yields `sign` while it takes long."""
     loss = torch.zeros(networks.members)
     structures = 0
     energy_errors: list[Tensor] = []
     force_errors: list[Tensor] = []
     for index in range(len(store)):
-        batch = yield from store.batch(index, "validation")
+        batch = yield from store.batch(index, sign)
         predicted = predict_batch(networks, batch, learning=False)
         with torch.no_grad():
             loss += batch_loss(predicted, batch, weights) * batch.n_structures
