@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import counting
 import pytest
+from patience import until
 from sqlalchemy import select
 
 from isoline.domain.actor import OWNER
@@ -25,17 +25,6 @@ from isoline.store.tables import run_lock
 from isoline.workbench import Settings, Workbench
 
 LEASE_S = 3.0
-PATIENCE_S = 60.0
-
-
-def until(question: Callable, what: str):
-    """The first true answer; fails when it does not come."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        if answer := question():
-            return answer
-        time.sleep(0.05)
-    pytest.fail(f"waited {PATIENCE_S:.0f} s for {what}")
 
 
 @dataclass

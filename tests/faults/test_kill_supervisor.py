@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import until
+from patience import until
 
 from isoline.services import work
 
