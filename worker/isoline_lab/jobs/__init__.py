@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
 from isoline.domain.job import Job
 from isoline.domain.recipe import Recipe
 from isoline.workbench import Workbench
 
 from ..journal import Journal
-from .describe import describe
-from .evaluate import evaluate
-from .intake import bring_in
-from .sample import make_sample
-from .train import train
 
-RUN: dict[str, Callable[[Workbench, Job, Recipe, Journal], dict]] = {
-    "describe": describe,
-    "train": train,
-    "evaluate": evaluate,
-    "import": bring_in,
-    "sample": make_sample,
+Function = Callable[[Workbench, Job, Recipe, Journal], dict]
+
+
+def _from(module: str, name: str) -> Function:
+    """A function that is imported when it is first called: an import of files needs no torch."""
+
+    def run(bench: Workbench, job: Job, recipe: Recipe, journal: Journal) -> dict:
+        return getattr(import_module(f"{__name__}.{module}"), name)(bench, job, recipe, journal)
+
+    return run
+
+
+RUN: dict[str, Function] = {
+    "describe": _from("describe", "describe"),
+    "train": _from("train", "train"),
+    "evaluate": _from("evaluate", "evaluate"),
+    "import": _from("intake", "bring_in"),
+    "sample": _from("sample", "make_sample"),
 }

@@ -54,7 +54,7 @@ def evaluate(bench: Workbench, job: Job, recipe: Evaluate, journal: Journal) -> 
     roles = np.array([learned.get(id, 0) for id in columns.structure_id.tolist()], dtype=np.uint8)
     predicted = collected.columns() | {"role": roles}
     seen = int(np.isin(roles, (1, 2)).sum())
-    with bench.write() as connection:
+    with journal.write() as connection:
         id = artifacts.add(
             connection,
             ArtifactKind.EVALUATION,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import math
 import time
 
 import numpy as np
-from isoline.domain.actor import Actor
 from isoline.domain.artifact import ArtifactKind
 from isoline.domain.job import Job
 from isoline.domain.recipe import Train
@@ -18,7 +17,7 @@ from isoline.workbench import Workbench
 
 from ..journal import Journal
 from ..training.fit import Checkpoint, fit
-from ..training.partition import ROLES, TRAIN, VALIDATION, partition
+from ..training.partition import TRAIN, VALIDATION, partition
 
 CHECKPOINT_S = 15.0
 
@@ -54,25 +53,23 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
     saved = journal.last_checkpoint()
     start = Checkpoint.from_bytes(saved or weights) if saved or weights else None
     began, written = time.monotonic(), time.monotonic()
-    last = None
+    state = start
     for epoch in fit(recipe, training, validation, start=start, warm=saved is None and weights is not None):
         if epoch.number == 0:
             journal.progress(0.02 * epoch.fraction, epoch.stage)
             continue
-        last = epoch
+        state = epoch.checkpoint()
         journal.record(epoch.number, **_curves(epoch))
         journal.progress(
             0.02 + 0.97 * epoch.number / epoch.total,
-            f"epoch {epoch.number} of {epoch.total} · validation {epoch.energy_rmse.mean() * 1000:.2f} meV/atom, "
-            f"{epoch.force_rmse.mean():.3f} eV/Å",
+            f"epoch {epoch.number} of {epoch.total} · best {epoch.best_energy_rmse * 1000:.2f} meV/atom, "
+            f"{epoch.best_force_rmse:.3f} eV/Å in validation",
         )
         if time.monotonic() - written > CHECKPOINT_S:
-            journal.checkpoint(epoch.number, epoch.checkpoint().to_bytes())
+            journal.checkpoint(epoch.number, state.to_bytes())
             written = time.monotonic()
 
-    if last is None:
-        raise InvalidInput("the checkpoint had reached the last epoch already", hint="Train with more epochs.")
-    committee = last.committee()
+    committee = state.committee()
     for warning in committee.warnings:
         journal.log(f"warning: {warning}")
     summary = {
@@ -81,10 +78,10 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
         "n_parameters": committee.n_parameters,
         "members": recipe.members,
         "elements": list(version.elements),
-        "epochs": last.number,
-        "best_epoch": last.best_epoch,
-        "validation_energy_rmse": float(last.best_energy_rmse),
-        "validation_force_rmse": float(last.best_force_rmse),
+        "epochs": state.epoch,
+        "best_epoch": state.best.epoch,
+        "validation_energy_rmse": _number(state.best.energy_rmse),
+        "validation_force_rmse": _number(state.best.force_rmse),
         "seconds": round(time.monotonic() - began, 1),
         "used": {
             "energy": sum(frame.label.energy is not None for frame in training),
@@ -93,7 +90,7 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
         },
         "warnings": list(committee.warnings),
     }
-    with bench.write() as connection:
+    with journal.write() as connection:
         id = artifacts.add(
             connection,
             ArtifactKind.MODEL,
@@ -102,18 +99,21 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
             recipe.model_dump(mode="json"),
             summary,
             version.id,
-            Actor(job.created_by).name,
+            job.created_by,
             parent=begun.id if begun else None,
             job=job.id,
             columns={"role": roles, "structure_id": np.array([frame.id for frame in frames], dtype="<i8")},
-            files=committee.save()
-            | {"checkpoint": last.checkpoint().to_bytes(), "roles.json": json.dumps(ROLES).encode()},
+            files=committee.save() | {"checkpoint": state.to_bytes()},
         )
     return {"model": id, **summary}
 
 
 def _labelled(frames: list[Frame], roles: np.ndarray, role: int) -> list[Frame]:
     return [frame for frame, assigned in zip(frames, roles, strict=True) if assigned == role and not frame.label.empty]
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _curves(epoch) -> dict[str, float]:

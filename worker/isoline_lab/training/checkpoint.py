@@ -97,7 +97,7 @@ class Checkpoint:
         tensors = {"about": torch.from_numpy(text)}
         tensors |= {"mean": self.projection.mean, "matrix": self.projection.matrix}
         for group in ("weights", "best_weights", "optimiser"):
-            tensors |= {f"{group}/{name}": tensor.contiguous() for name, tensor in getattr(self, group).items()}
+            tensors |= {f"{group}/{name}": tensor.clone() for name, tensor in getattr(self, group).items()}
         return safetensors.torch.save(tensors)
 
     @classmethod
