@@ -183,11 +183,16 @@ def test_energies_of_all_electron_codes_are_drawn_without_steps(bench_sqlite):
     evaluation = evaluate(bench_sqlite, heavy, error=1e-4)
     plotted = accuracy.parity(bench_sqlite, evaluation, "energy")
     assert plotted.origin == pytest.approx(-7891.0, abs=0.01)
+    assert plotted.low < -7891.0 < plotted.high
     assert plotted.high - plotted.low < 0.02
     truth = np.array([f.label.energy / len(f) for f in frames if f.label.energy is not None])
     # float32 of −7891 has steps of 5e-4 eV; about the origin they are below 1e-9
     np.testing.assert_allclose(plotted.reference, truth - plotted.origin, atol=1e-9, rtol=0)
     assert len(np.unique(plotted.predicted)) == len(plotted.predicted)
+    ends = [plotted.low - 1, plotted.high + 1]
+    lasso = [[ends[i], ends[j]] for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    rule = {"parity": {"evaluation": evaluation, "quantity": "energy", "polygon": lasso}}
+    assert atlas.select(bench_sqlite, OWNER, heavy.version.id, rule).n == len(truth)
 
 
 def test_spread_is_laid_against_the_error_of_the_same_structure_or_atom(bench_sqlite):

@@ -37,6 +37,7 @@ def test_nothing_to_compare_gives_no_figures():
 
 def test_equal_references_have_no_r2():
     assert score(np.full(5, -7891.1), np.arange(5.0)).r2 is None
+    assert score(np.full(100_001, 0.1), np.zeros(100_001)).r2 is None
 
 
 def test_r2_survives_energies_of_all_electron_codes():

@@ -77,7 +77,7 @@ class Parity:
 
     reference, predicted  (points,) float32, less `origin`
     position              (points,) uint32   row of the point's structure in the version
-    low, high             range of both; None without points
+    low, high             range of both as they are; None without points
     origin                0, except for energies so large that float32 would show steps: then their median
     """
 
@@ -162,16 +162,15 @@ def parity(bench: Workbench, evaluation_id: int, quantity: str, selection: str |
     position = np.broadcast_to(rows[:, None], there.shape)[there] if there.ndim > 1 else rows[there]
     reference, predicted = reference[there], predicted[there]
     origin = _origin(reference, predicted)
-    reference, predicted = (reference - origin).astype("<f4"), (predicted - origin).astype("<f4")
-    ends = [f(column) for column in (reference, predicted) for f in (np.min, np.max)] if len(reference) else []
+    low, high = _extent(reference, predicted) if len(reference) else (None, None)
     return Parity(
         quantity=quantity,
         unit=QUANTITIES[quantity],
-        reference=reference,
-        predicted=predicted,
+        reference=(reference - origin).astype("<f4"),
+        predicted=(predicted - origin).astype("<f4"),
         position=position.astype("<u4"),
-        low=float(min(ends)) if ends else None,
-        high=float(max(ends)) if ends else None,
+        low=low,
+        high=high,
         origin=origin,
     )
 
@@ -217,10 +216,14 @@ def _pairs(bench: Workbench, found: Artifact, quantity: str) -> tuple[np.ndarray
     return labels.forces, predictions.column(bench, found.id, "forces"), np.repeat(rows, columns.n_atoms)
 
 
+def _extent(reference: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
+    return float(min(reference.min(), predicted.min())), float(max(reference.max(), predicted.max()))
+
+
 def _origin(reference: np.ndarray, predicted: np.ndarray) -> float:
     if not len(reference) or reference.dtype == np.float32:
         return 0.0
-    low, high = min(reference.min(), predicted.min()), max(reference.max(), predicted.max())
+    low, high = _extent(reference, predicted)
     step = float(np.spacing(np.float32(max(abs(low), abs(high)))))
     return float(np.median(reference)) if step > (high - low) / 20_000 else 0.0
 

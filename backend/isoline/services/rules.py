@@ -141,7 +141,8 @@ def _parity(bench: Workbench, version_id: int, rule: dict) -> np.ndarray:
     predictions.evaluation(bench, evaluation, version_id)
     plotted = accuracy.parity(bench, evaluation, str(given.get("quantity")))
     points = np.stack([plotted.reference, plotted.predicted], axis=1)
-    return members.mask(bench, version_id, plotted.position[inside(points, vertices)])
+    # The lasso is given in true values, the points are kept relative to the plot's origin.
+    return members.mask(bench, version_id, plotted.position[inside(points, vertices - plotted.origin)])
 
 
 def _selection(bench: Workbench, version_id: int, rule: dict) -> np.ndarray:

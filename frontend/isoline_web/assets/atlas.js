@@ -70,7 +70,7 @@
 
     async showMap(id) {
       if (!id) return;
-      const { columns } = await isoline.api.columns(`/maps/${id}/points`);
+      const { columns } = await isoline.api.columns(`/maps/${id}/points?version=${this.version}`);
       const pairs = columns[0], n = pairs.length / 2;
       const x = new Float32Array(n), y = new Float32Array(n);
       for (let i = 0; i < n; i++) {

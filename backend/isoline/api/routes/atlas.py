@@ -48,9 +48,9 @@ def maps(version: int, bench: Bench, _: Acting) -> list[dict]:
 
 
 @router.get("/maps/{id}/points")
-def points(id: int, request: Request, bench: Bench, _: Acting) -> Response:
-    """(n, 2) float32, row by row of the dataset version."""
-    return binary(request, atlas.points(bench, id))
+def points(id: int, request: Request, bench: Bench, _: Acting, version: int | None = None) -> Response:
+    """(n, 2) float32, row by row of a dataset version (by default the map's own); nan for rows without a place."""
+    return binary(request, atlas.points(bench, id, version))
 
 
 @router.get("/versions/{version}/channels/{name}")
