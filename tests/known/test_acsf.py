@@ -1,7 +1,8 @@
 """Symmetry functions against dscribe, and their derivatives against automatic differentiation.
 
 Mapping: dscribe's `g2_params` are our (η, centre); its `g5_params` (η, ζ, λ) are our angular (η, 0) with shape
-(ζ, λ). It puts G1 (the plain sum of cutoffs) before each element's G2, and pairs of elements run (1,1), (2,1), (2,2), (3,1), ...
+(ζ, λ). It puts G1 (the plain sum of cutoffs) before each element's G2, and pairs of elements run (1,1), (2,1),
+(2,2), (3,1), ...
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ from isoline_lab.training.scores import score
 FORCES_FIRST = 0.6
 EARLY_ENERGY = 1 / 3
 
+SILENCE_S = 0.5  # how long a caller may have to wait for a sign of life within an epoch
+
 WARM_UP = 50  # steps until the full learning rate
 RIDGE = 1e-6
 
@@ -139,13 +141,16 @@ def _run(
     best, best_weights, step = state.best, state.best_weights, state.step
     has_forces = any(frame.label.forces is not None for frame in train)
     for number in range(state.epoch + 1, recipe.epochs + 1):
-        began = time.monotonic()
+        began = heard = time.monotonic()
         early = has_forces and number <= FORCES_FIRST * recipe.epochs
         weights = replace(final, energy=final.energy * EARLY_ENERGY) if early else final
         losses, total = torch.zeros(recipe.members), 0
         order = np.random.default_rng([recipe.seed, 3, number]).permutation(len(training))
         for done, index in enumerate(order.tolist()):
             sign = _sign(recipe, number, done / len(order))
+            if time.monotonic() - heard > SILENCE_S:
+                yield sign
+                heard = time.monotonic()
             batch = yield from training.batch(index, sign)
             step += 1
             for group in optimiser.param_groups:
