@@ -40,7 +40,7 @@ _SETTINGS = {
         "smearing": "cold",
         "degauss": SMEARING_RY,
     },
-    # 1e-9 Ry leaves an error of some 1e-4 eV/Å in the forces, which are first order in the density.
+    # 1e-9 Ry leaves up to 2e-4 eV/Å in the forces, which are first order in the density.
     "electrons": {"conv_thr": 1e-9, "mixing_beta": 0.7, "electron_maxstep": 150},
 }
 
