@@ -7,7 +7,7 @@ import functools
 import logging
 from collections.abc import Callable
 
-from dash import Dash, set_props
+from dash import Dash, Input, ctx, set_props
 from dash.exceptions import PreventUpdate
 from isoline.api.session import CURRENT_ACTOR
 from isoline.domain.actor import Actor
@@ -37,11 +37,16 @@ class Desk:
 
         It runs in a thread, so a slow service never holds up the server; the thread inherits the acting person.
         An IsolineError becomes a notice and leaves the page as it was; anything else is a bug, logged and said.
+        Where every input is a button, nothing runs until one is pressed: Dash also calls when a button appears.
         """
+        buttons = [part for part in signature if isinstance(part, Input)]
+        pressed_only = bool(buttons) and all(part.component_property == "n_clicks" for part in buttons)
 
         def register(function: Callable) -> Callable:
             @functools.wraps(function)
             async def callback(*values):
+                if pressed_only and not any(trigger["value"] for trigger in ctx.triggered):
+                    raise PreventUpdate
                 return await in_thread(function, *values)
 
             self.app.callback(*signature, **options)(callback)

@@ -6,6 +6,7 @@ server; this is a list and one callback.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from urllib.parse import parse_qsl, unquote
 from isoline.errors import IsolineError
 
 from .components.states import trouble_page
+
+log = logging.getLogger("isoline.web")
 
 Layout = Callable[..., Any]
 
@@ -50,4 +53,7 @@ class Router:
                     return page.layout(**{**asked, **named}), f"{page.title} · Isoline"
                 except IsolineError as error:
                     return trouble_page(error.message, error.hint), f"{page.title} · Isoline"
+                except Exception:
+                    log.exception("the page for %s failed", path)
+                    return trouble_page("This is a bug in Isoline", "The server's log has the traceback; please report it."), "Isoline"
         return trouble_page("There is no such page", f"Nothing answers {path}."), "Isoline"

@@ -32,7 +32,7 @@ def layout() -> dmc.MantineProvider:
         theme=tokens.mantine(),
         defaultColorScheme="auto",
         children=[
-            dmc.NotificationContainer(id=ids.NOTICES, position="bottom-right", limit=4),
+            dmc.NotificationContainer(id=ids.NOTICES, position="bottom-center", limit=3),
             dcc.Location(id=ids.PLACE, refresh="callback-nav"),
             dcc.Store(id=ids.THEME, data="light"),
             dcc.Store(id=ids.JOB_CHANGES),
@@ -63,8 +63,8 @@ def _header() -> html.Header:
             ),
             dmc.ColorSchemeToggle(
                 id=ids.THEME_TOGGLE,
-                lightIcon=icon("sun"),
-                darkIcon=icon("moon"),
+                lightIcon=icon("moon"),
+                darkIcon=icon("sun"),
                 className="theme-toggle",
                 **{"aria-label": "Switch between light and dark"},
             ),
@@ -105,11 +105,6 @@ def register(desk: Desk) -> None:
     app = desk.app
     app.clientside_callback(
         ClientsideFunction("shell", "mark_place"), Output(ids.SINK, "data"), Input(ids.PLACE, "pathname")
-    )
-    app.clientside_callback(
-        ClientsideFunction("shell", "follow_theme"),
-        Output(ids.THEME, "data"),
-        Input(ids.THEME_TOGGLE, "computedColorScheme"),
     )
     app.clientside_callback(
         ClientsideFunction("shell", "open_sheet"),

@@ -3,6 +3,7 @@
   "use strict";
 
   const ARRAYS = { "<f4": Float32Array, "<f8": Float64Array, "<i4": Int32Array, "<u4": Uint32Array, "<u2": Uint16Array, "|u1": Uint8Array, "|b1": Uint8Array, "|i1": Int8Array };
+  const latest = new Map(); // id → the notice shown under it
   let notices = 0;
 
   class Failure extends Error {}
@@ -41,10 +42,13 @@
     return { about, columns: read };
   }
 
-  /** A notice in the corner; failures stay until closed. */
+  /** A notice at the bottom; one with the same id takes the place of the last; failures stay until closed. */
   function say(title, message = "", { colour = "accent", id, keep = false } = {}) {
-    const notice = { action: "show", id: id ?? `notice-${++notices}`, title, message, color: colour, withBorder: true, autoClose: keep ? false : 6000 };
-    globalThis.dash_clientside?.set_props("notices", { sendNotifications: [notice] });
+    const shown = `${id ?? "notice"}-${++notices}`;
+    const notice = { action: "show", id: shown, title, message, color: colour, withBorder: true, autoClose: keep ? false : 6000 };
+    const before = id && latest.has(id) ? [{ action: "hide", id: latest.get(id) }] : [];
+    if (id) latest.set(id, shown);
+    globalThis.dash_clientside?.set_props("notices", { sendNotifications: [...before, notice] });
   }
 
   function complain(error) {

@@ -26,7 +26,8 @@
     const button = [...document.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)].find((b) => b.offsetParent !== null && !b.disabled);
     if (!button) return;
     event.preventDefault();
-    if (button.matches("input")) button.focus();
+    const input = button.matches("input") ? button : button.querySelector("input");
+    if (input) input.focus();
     else button.click();
   });
 

@@ -95,11 +95,12 @@
     setPoints(x, y, ranges) {
       this.cloud = { x, y, codes: null, mask: null };
       this.index = new isoline.points.Index(x, y);
-      const margin = ([low, high]) => {
-        const pad = (high - low || 1) * 0.06;
-        return [low - pad, high + pad];
+      const margin = ([low, high], below) => {
+        const width = high - low || 1;
+        return [low - below * width, high + 0.06 * width];
       };
-      this.home = ranges ?? [margin(isoline.points.extent(x)), margin(isoline.points.extent(y))];
+      // More room below, where the legend stands.
+      this.home = ranges ?? [margin(isoline.points.extent(x), 0.06), margin(isoline.points.extent(y), 0.2)];
       this.sparse = null;
       return this.reset();
     }
@@ -208,13 +209,15 @@
       const height = (i) => (codes[i] === missing ? -1 : codes[i]);
       order.sort((a, b) => (mask ? mask[a] - mask[b] : 0) || height(a) - height(b));
       const surface = isoline.colours.variable("surface");
+      // Solid, so that overlapping unselected points do not add up to something that looks selected.
+      const paper = isoline.colours.rgb(surface), grey = `rgb(${paper.map((v, k) => Math.round(v + rest.alpha * (rest.rgb[k] - v)))})`;
       for (const i of order) {
         const u = x[i] * view.sx + view.tx, v = y[i] * view.sy + view.ty;
         if (!Number.isFinite(u + v)) continue;
         const chosen = !mask || mask[i];
         context.beginPath();
         context.arc(u, v, radius, 0, 2 * Math.PI);
-        context.fillStyle = chosen ? isoline.colours.css(this.colours, codes[i]) : `rgba(${rest.rgb},${rest.alpha})`;
+        context.fillStyle = chosen ? isoline.colours.css(this.colours, codes[i]) : grey;
         context.fill();
         if (chosen && n <= 1500) {
           context.lineWidth = 0.8 * dpr;

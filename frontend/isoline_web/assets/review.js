@@ -3,7 +3,7 @@
   "use strict";
 
   const CODES = { accepted: 0, rejected: 1, "": 255 }; // as the decision channel has them
-  const PAST = { accepted: "Accepted", rejected: "Rejected", "": "Cleared" };
+  const PAST = { accepted: "Accepted", rejected: "Rejected" };
 
   class Review {
     /** page: {version, position(), selection(), advance(), repaint(), formula()} */
@@ -33,20 +33,20 @@
       if (bar) bar.style.width = `${(100 * reviewed) / Math.max(1, this.codes.length)}%`;
     }
 
-    /** Decide about the open structure; pressing the same decision again takes it back. */
+    /** Decide about the open structure and go on to the next. */
     async decide(decision) {
       const position = this.page.position();
       if (position === null) return;
       const before = this.codes[position];
-      const wanted = before === CODES[decision] ? "" : decision;
-      this.codes[position] = CODES[wanted];
-      this.changed([position], wanted);
-      const sent = isoline.api.json(`/versions/${this.page.version}/decisions`, { positions: [position], decision: wanted });
-      if (wanted) this.page.advance();
+      if (before === CODES[decision]) return this.page.advance();
+      this.codes[position] = CODES[decision];
+      this.changed([position], decision);
+      const sent = isoline.api.json(`/versions/${this.page.version}/decisions`, { positions: [position], decision });
+      this.page.advance();
       try {
         const { batch } = await sent;
-        this.undoable.push({ batch, positions: [position], before: [before] });
-        isoline.api.say(`${PAST[wanted]} #${position}`, "Z takes it back.", { id: "review" });
+        this.undoable.push({ batch });
+        isoline.api.say(`${PAST[decision]} #${position}`, "Z takes it back.", { id: "review" });
         this.announce();
       } catch (error) {
         this.codes[position] = before;

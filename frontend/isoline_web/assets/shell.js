@@ -20,9 +20,6 @@
         document.getElementById("page").scrollTop = 0;
         return globalThis.dash_clientside.no_update;
       },
-      follow_theme(scheme) {
-        return scheme === "dark" ? "dark" : "light";
-      },
       open(clicks) {
         return clicks ? true : globalThis.dash_clientside.no_update;
       },
@@ -30,5 +27,15 @@
         return !opened;
       },
     },
+  });
+  /** Figures drawn on the server follow the theme through dcc.Store "theme". */
+  async function tellTheme() {
+    while (!globalThis.dash_clientside?.set_props || !document.getElementById("page")) await new Promise((resume) => setTimeout(resume, 50));
+    globalThis.dash_clientside.set_props("theme", { data: isoline.colours.theme() });
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    isoline.colours.follow(tellTheme);
+    tellTheme();
   });
 })((globalThis.isoline ??= {}));

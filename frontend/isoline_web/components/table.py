@@ -31,7 +31,6 @@ def table(evaluated: bool) -> dag.AgGrid:
         {"field": "tags", "headerName": "Tags", "cellRenderer": "Tags", "sortable": False, "flex": 1, "minWidth": 70},
     ]
     if evaluated:
-        columns[7]["sort"] = None
         next(column for column in columns if column["field"] == "force_spread")["sort"] = "desc"
     return dag.AgGrid(
         id=ids.TABLE,
@@ -49,7 +48,6 @@ def table(evaluated: bool) -> dag.AgGrid:
             "infiniteInitialRowCount": 1,
             "suppressCellFocus": True,
             "animateRows": False,
-            "overlayNoRowsTemplate": "No structures",
             "context": {},
         },
     )

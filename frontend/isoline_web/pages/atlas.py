@@ -102,7 +102,8 @@ def register(desk: Desk) -> None:
     def draw_histograms(shown, chosen, theme, settings):
         if shown != "histograms":
             return no_update
-        names = [*(FIRST_CHOICE_EVALUATED[:2] if settings["evaluation"] else ()), "energy_per_atom", "max_force", "n_atoms", "volume_per_atom", "group"]
+        findings = ("force_spread", "force_error") if settings["evaluation"] else ("n_atoms", "volume_per_atom")
+        names = ("energy_per_atom", "max_force", *findings, "group")
         selection = chosen and chosen["id"]
         bars = [
             atlas.histogram(bench, settings["version"], name, selection=selection, evaluation=settings["evaluation"], bins=40) for name in names
@@ -263,7 +264,7 @@ def _methods(maps, shown) -> object:
 
 def _map_context(maps, shown) -> str:
     one = next((one for one in maps if one.id == shown), maps[0])
-    return f"{one.method.upper()} · {one.descriptor.upper()} · {words.count(one.n)}"
+    return f"{one.descriptor.upper()} {one.method.upper()} · {words.count(one.n)}"
 
 
 def _lower_panel(card, evaluations, evaluation) -> html.Section:
@@ -279,9 +280,14 @@ def _lower_panel(card, evaluations, evaluation) -> html.Section:
                 **{"aria-label": "Errors and spread of"},
             )
         ]
-    search = html.Div(
-        [icon("search", small=True), dcc.Input(id="table-search", placeholder="Search", type="text", debounce=0.3, **{"data-key": "/", "aria-label": "Search formula, group or tag"})],
-        className="search",
+    search = dmc.TextInput(
+        id="table-search",
+        placeholder="Search",
+        leftSection=icon("search", small=True),
+        rightSection=html.Kbd("/"),
+        debounce=300,
+        w=150,
+        **{"data-key": "/", "aria-label": "Search formula, group or tag"},
     )
     reviewed = html.Div(
         [

@@ -15,7 +15,7 @@ from ..components.recipe_form import words as field_words
 from ..components.states import empty, trouble
 from ..shell import crumbs
 
-HEAD = (("", "n"), ("State", ""), ("Job", ""), ("Progress", ""), ("", ""), ("Queued", ""), ("Took", "n"), ("", ""))
+HEAD = (("", "n", 52), ("State", "", 104), ("Job", "", 0), ("Progress", "", 150), ("Now", "", 320), ("Queued", "", 100), ("Took", "n", 100), ("", "", 132))
 LINES = 500
 
 
@@ -65,9 +65,9 @@ def _lists(bench) -> list:
         ("Under way", [job for job in jobs if job.state not in ENDED]),
         ("Ended", [job for job in jobs if job.state in ENDED]),
     )
-    head = html.Thead(html.Tr([html.Th(title, className=look) for title, look in HEAD]))
+    head = html.Thead(html.Tr([html.Th(title, className=look, style={"width": f"{width}px"} if width else None) for title, look, width in HEAD]))
     return [
-        panel(title, html.Div(html.Table([head, html.Tbody([job_row(job) for job in found])], className="table"), className="scroll"), context=words.count(len(found)))
+        panel(title, html.Div(html.Table([head, html.Tbody([job_row(job) for job in found])], className="table jobs"), className="scroll"), context=words.count(len(found)))
         for title, found in groups
         if found
     ]
