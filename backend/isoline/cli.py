@@ -12,6 +12,7 @@ import click
 from . import doctor as checks
 from .domain.actor import OWNER
 from .domain.contract import Contract
+from .domain.contract import Contract
 from .domain.job import ENDED, Job, JobState
 from .domain.recipe import AcsfDescriptor, Describe, Evaluate, Sample, SoapDescriptor, Train
 from .errors import KINDS, InvalidInput, IsolineError

@@ -74,7 +74,8 @@ def test_a_session_opens_everything_and_signing_out_closes_it(network):
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
     assert network.get("/api/datasets").json() == []
-    with network.websocket_connect("/_dash-ws-callback") as socket:
+    # The test client sends cookies to the host it is told here, by default to another.
+    with network.websocket_connect("ws://192.0.2.7:8050/_dash-ws-callback") as socket:
         assert socket.receive_text() == "open"
     token = network.cookies["isoline_session"]
     assert network.delete("/api/session").status_code == 204
