@@ -21,6 +21,7 @@ from isoline.domain.actor import OWNER
 from isoline.domain.dataset import AddOutcome, SourceRecord
 from isoline.domain.structure import Frame, Label, Structure
 from isoline.services import library
+from isoline.store import engines
 from isoline.workbench import Settings, Workbench
 
 REPOSITORY = Path(__file__).parents[1]
@@ -37,7 +38,7 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory) -> Iterator[Callable[[], str]]:
-    """Makes fresh, empty databases on a PostgreSQL server that lives as long as the tests."""
+    """Makes fresh databases on a PostgreSQL server that lives as long as the tests: empty, or with our tables."""
     binaries = _postgresql_binaries()
     if binaries is None:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
@@ -60,25 +61,35 @@ def postgresql(tmp_path_factory) -> Iterator[Callable[[], str]]:
         "shared_buffers": "64MB",
     }
     # The server goes when the tests go, even when they are killed.
-    watched = [*(becoming or ["setpriv"]), "--pdeathsig=INT"] if shutil.which("setpriv") else []
+    watched = [*(becoming or ["setpriv"]), "--pdeathsig=QUIT"] if shutil.which("setpriv") else []
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     server = subprocess.Popen(
         [*watched, binaries / "postgres", "-D", folder / "data", *options], stdout=log, stderr=log, cwd="/"
     )
     address = f"postgresql://postgres@127.0.0.1:{port}"
 
-    def make() -> str:
+    migrated: list[str] = []
+
+    def make(*, with_tables: bool = False) -> str:
+        if with_tables and not migrated:
+            template = make()
+            engine = engines.connect(template)
+            engines.migrate(engine)
+            engine.dispose()
+            migrated.append(template.rpartition("/")[2])
         name = f"isoline_{uuid.uuid4().hex[:12]}"
+        source = migrated[0] if with_tables else "template1"
         with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {source}")
         return f"{address}/{name}"
 
     try:
         _wait_for(server, f"{address}/postgres", folder / "log")
         yield make
     finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(timeout=30)
+        # At once: nothing in it is worth a checkpoint.
+        server.send_signal(signal.SIGQUIT)
+        server.wait(timeout=60)
         log.close()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -91,17 +102,18 @@ def store_url(request, tmp_path) -> str:
     return request.getfixturevalue("postgresql")()
 
 
-@pytest.fixture
-def bench(store_url, tmp_path) -> Iterator[Workbench]:
-    """An empty workbench, once on SQLite and once on PostgreSQL."""
-    workbench = Workbench.open(Settings.at(tmp_path / "home", store_url))
+@pytest.fixture(params=["sqlite", "postgresql"])
+def bench(request, tmp_path) -> Iterator[Workbench]:
+    """A workbench without any data, once on SQLite and once on PostgreSQL."""
+    url = "" if request.param == "sqlite" else request.getfixturevalue("postgresql")(with_tables=True)
+    workbench = Workbench.open(Settings.at(tmp_path / "home", url))
     yield workbench
     workbench.close()
 
 
 @pytest.fixture
 def bench_sqlite(tmp_path) -> Iterator[Workbench]:
-    """An empty workbench on SQLite."""
+    """A workbench without any data on SQLite."""
     workbench = Workbench.open(Settings.at(tmp_path / "home"))
     yield workbench
     workbench.close()

@@ -163,25 +163,7 @@ def add_all(
     arriving = Columns.joined(parts)
     if split:
         arriving = _with_split(arriving, [own or split for own in arriving.split.values()])
-    with bench.write() as connection:
-        dataset_id = stored.lock(connection, name, actor.name)
-        before = next(iter(stored.versions(connection, name)), None)
-        joined = Columns.joined([stored.columns(connection, before.id), arriving]) if before else arriving
-        # A label belongs to one structure, so its id alone tells exact duplicates.
-        _, first = np.unique(joined.label_id, return_index=True)
-        members = joined.take(np.sort(first))
-        n_before = before.n_structures if before else 0
-        conflicts = _conflicts(members) - (_conflicts(members.take(np.arange(n_before))) if before else 0)
-        card = stored.publish(connection, dataset_id, members, actor.name, parent=before and before.id)
-        outcome = AddOutcome(card, len(members) - n_before, len(joined) - len(members), conflicts)
-        detail = {
-            "sources": source_ids,
-            "added": outcome.added,
-            "duplicates": outcome.duplicates,
-            "conflicts": conflicts,
-        }
-        events.record(connection, actor.name, "import", f"version {card.id}", detail)
-    yield outcome
+    yield _published(bench, actor, name, arriving, source_ids)
 
 
 def freeze(
@@ -228,6 +210,28 @@ def export(bench: Workbench, version_id: int, path: Path, positions: np.ndarray 
     path = Path(path).expanduser().absolute()
     n, digest = writer.write(path, frames(bench, version_id, positions))
     return ExportOutcome(n, path, digest)
+
+
+def _published(bench: Workbench, actor: Actor, name: str, arriving: Columns, source_ids: list[int]) -> AddOutcome:
+    """The next version of a dataset: the members of its newest, then those arriving that are no exact duplicates."""
+    with bench.write() as connection:
+        dataset_id = stored.lock(connection, name, actor.name)
+        before = next(iter(stored.versions(connection, name)), None)
+        joined = Columns.joined([stored.columns(connection, before.id), arriving]) if before else arriving
+        # A label belongs to one structure, so its id alone tells exact duplicates.
+        _, first = np.unique(joined.label_id, return_index=True)
+        members = joined.take(np.sort(first))
+        n_before = before.n_structures if before else 0
+        card = stored.publish(connection, dataset_id, members, actor.name, parent=before and before.id)
+        outcome = AddOutcome(
+            version=card,
+            added=len(members) - n_before,
+            duplicates=len(joined) - len(members),
+            conflicts=_conflicts(members) - _conflicts(members.take(np.arange(n_before))),
+        )
+        detail = {name: getattr(outcome, name) for name in ("added", "duplicates", "conflicts")}
+        events.record(connection, actor.name, "import", f"version {card.id}", detail | {"sources": source_ids})
+    return outcome
 
 
 def _checked(positions: np.ndarray, n: int) -> np.ndarray:
