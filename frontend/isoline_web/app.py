@@ -14,10 +14,10 @@ from isoline.workbench import Settings, Workbench
 
 from . import shell, tokens
 from .callbacks import Desk
-from .pages import accuracy, atlas, dataset, jobs, library, model, models
+from .pages import accuracy, atlas, dataset, intake, jobs, library, model, models
 
 HERE = Path(__file__).parent
-PAGES = (library, dataset, atlas, accuracy, models, model, jobs)
+PAGES = (library, dataset, intake, atlas, accuracy, models, model, jobs)
 
 INDEX = """<!DOCTYPE html>
 <html lang="en">

@@ -42,8 +42,9 @@
       });
       this.plots[name] = plot;
       this.rows[name] = rows;
-      const pad = (about.high - about.low || 1) * 0.04, origin = about.origin ?? 0;
-      const range = [about.low - origin - pad, about.high - origin + pad];
+      const [a, b] = [isoline.points.extent(x), isoline.points.extent(y)], origin = about.origin ?? 0;
+      const low = Math.min(a[0], b[0]), high = Math.max(a[1], b[1]), pad = (high - low || 1) * 0.04;
+      const range = [low - pad, high + pad];
       await plot.setPoints(x, y, [range, range]);
       if (origin) this.shiftTicks(plot, origin);
       this.shade(plot);

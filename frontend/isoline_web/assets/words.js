@@ -22,6 +22,13 @@
     return Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(width))));
   }
 
+  /** Bytes in a unit that keeps the number short. */
+  function size(bytes) {
+    const power = Math.min(3, Math.floor(Math.log10(Math.max(bytes, 1)) / 3));
+    const value = bytes / 1000 ** power;
+    return `${value.toFixed(power && value < 100 ? 1 : 0)} ${["B", "kB", "MB", "GB"][power]}`;
+  }
+
   /** An element with a class, text and attributes. */
   function element(tag, className = "", text = "", attributes = {}) {
     const made = document.createElement(tag);
@@ -31,6 +38,6 @@
     return made;
   }
 
-  isoline.words = { count, number, digitsFor, element, DASH, MINUS };
+  isoline.words = { count, number, size, digitsFor, element, DASH, MINUS };
   if (typeof module !== "undefined") module.exports = isoline.words;
 })((globalThis.isoline ??= {}));

@@ -104,11 +104,11 @@ def _summary(job) -> list:
     ]
     if job.error:
         parts.append(trouble(job.error["message"], job.error.get("hint", "")))
-        parts += [_faults(job.error["details"])] if job.error.get("details") else []
+        parts += [fault_table(job.error["details"])] if job.error.get("details") else []
     return parts
 
 
-def _faults(details: list[dict]) -> html.Section:
+def fault_table(details: list[dict]) -> html.Section:
     head = html.Thead(html.Tr([html.Th("File"), html.Th("Frame", className="n"), html.Th("Atom", className="n"), html.Th("What"), html.Th("Fault")]))
     rows = [
         html.Tr([html.Td(one.get("file", "")), html.Td(_or_dash(one.get("frame")), className="n"), html.Td(_or_dash(one.get("atom")), className="n"), html.Td(one.get("field", ""), className="mono"), html.Td(one.get("message", ""))])

@@ -32,6 +32,21 @@ def parity(
     return binary(request, points.reference, points.predicted, points.position, about=about)
 
 
+@router.get("/evaluations/{id}/spread/{quantity}")
+def spread(
+    id: int,
+    quantity: Literal["energy", "forces"],
+    request: Request,
+    bench: Bench,
+    _: Acting,
+    selection: str | None = None,
+) -> Response:
+    """Committee spread and error with the row of each point's structure: three columns."""
+    points = accuracy.spread_against_error(bench, id, quantity, selection)
+    about = {"unit": points.unit, "correlation": points.correlation}
+    return binary(request, points.spread, points.error, points.position, about=about)
+
+
 @router.get("/evaluations/compare")
 def compare(bench: Bench, _: Acting, id: list[int] = Query()) -> list[dict]:
     """The same test set under several models."""
