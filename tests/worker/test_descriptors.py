@@ -242,8 +242,9 @@ def test_the_same_features_give_the_same_map_and_it_survives_storage(draw):
     known, later = clusters(150), clusters(20, seed=1)
     drawn, again = draw(known), draw(known)
     np.testing.assert_array_equal(drawn.xy, again.xy)
+    assert all(array.dtype.kind in "fi" for array in drawn.arrays().values())
     restored = Map.from_arrays(drawn.arrays())
-    assert (restored.method, restored.message) == (drawn.method, "")
+    assert restored.method == drawn.method
     np.testing.assert_array_equal(restored.transform(later), drawn.transform(later))
 
 
@@ -255,14 +256,26 @@ def test_a_known_structure_that_arrives_again_lands_on_itself(draw):
     np.testing.assert_allclose(drawn.transform(known[40:60]), drawn.xy[40:60], atol=1e-4 * extent)
 
 
+def kinds(features: np.ndarray) -> np.ndarray:
+    """Which of the four kinds of `clusters` each row is."""
+    return ((features[:, None] - 5 * np.random.default_rng(0).standard_normal((4, 30))) ** 2).sum(-1).argmin(1)
+
+
 def test_later_arrivals_land_among_their_like():
     known, later = clusters(300), clusters(40, seed=1)
     drawn = umap(known)
     assert drawn.method == "umap"
-    nearest_by_features = ((later[:, None] - known) ** 2).sum(-1).argmin(1)
-    nearest_on_map = ((drawn.transform(later)[:, None] - drawn.xy) ** 2).sum(-1).argmin(1)
-    kinds = ((known[:, None] - 5 * np.random.default_rng(0).standard_normal((4, 30))) ** 2).sum(-1).argmin(1)
-    np.testing.assert_array_equal(kinds[nearest_by_features], kinds[nearest_on_map])
+    nearest = ((drawn.transform(later)[:, None] - drawn.xy) ** 2).sum(-1).argmin(1)
+    np.testing.assert_array_equal(kinds(later), kinds(known)[nearest])
+
+
+def test_a_map_of_more_structures_than_are_fitted_places_the_others_among_their_like():
+    known = clusters(300)
+    drawn = umap(known, fitted=150)
+    assert len(drawn.anchors) == 150
+    apart = ((drawn.xy[:, None] - drawn.xy) ** 2).sum(-1) + 1e9 * np.eye(300)
+    np.testing.assert_array_equal(kinds(known), kinds(known)[apart.argmin(1)])
+    assert np.isfinite(pca(known, fitted=150).xy).all()
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 16])

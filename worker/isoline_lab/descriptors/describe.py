@@ -90,7 +90,7 @@ def describe(
     structures: Iterable[Structure],
     elements: Sequence[int],
     *,
-    batch_pairs: int = 100_000,
+    batch_pairs: int = 30_000,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Iterator[DescribedBatch]:
@@ -99,7 +99,7 @@ def describe(
     structures   read once, as they are needed
     elements     atomic numbers of the whole dataset
     batch_pairs  pairs of neighbours computed together, estimated from the density; bounds memory and the time between
-                 two batches (the default well below a second), but a single structure is never split
+                 two batches (the default: about a tenth of a second), but a single structure is never split
     dtype        of the computation; results are float32
 
     Raises InvalidInput for elements that were not announced, and what `build_graph` raises.

@@ -61,21 +61,23 @@ class Map:
     """A plane with structures on it, and what is needed to place later ones: arrays only, no fitted objects.
 
     xy          (structures, 2)  float32
-    method      how points were laid out; "pca" also where UMAP was asked for and cannot be made
-    message     why not, for people; "" otherwise
     axes        from features to principal scores
     anchors     (anchors, axes)  float32  scores of the structures that fix a UMAP; none for PCA
     anchor_xy   (anchors, 2)     float32
     neighbours  anchors that decide where a later structure is placed
+    message     why a UMAP was asked for and this is a PCA, for people; "" otherwise
     """
 
     xy: np.ndarray
-    method: Literal["pca", "umap"]
-    message: str
     axes: PrincipalAxes
     anchors: np.ndarray
     anchor_xy: np.ndarray
     neighbours: int
+    message: str = ""
+
+    @property
+    def method(self) -> Literal["pca", "umap"]:
+        return "umap" if len(self.anchors) else "pca"
 
     @property
     def explained(self) -> np.ndarray:
@@ -96,46 +98,44 @@ class Map:
         return _place(scores, self.anchors, self.anchor_xy, self.neighbours)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What `from_arrays` needs to restore this map, for any container of named arrays."""
-        own = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self) if field.name != "axes"}
+        """Everything but the message as named arrays of numbers, for npz or safetensors."""
+        own = {name: np.asarray(getattr(self, name)) for name in ("xy", "anchors", "anchor_xy", "neighbours")}
         return own | {f"axes.{field.name}": getattr(self.axes, field.name) for field in fields(self.axes)}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Map:
+    def from_arrays(cls, arrays: dict[str, np.ndarray], message: str = "") -> Map:
         """The map that `arrays` described."""
         axes = PrincipalAxes(**{field.name: arrays[f"axes.{field.name}"] for field in fields(PrincipalAxes)})
-        own = {field.name: arrays[field.name] for field in fields(cls) if field.name != "axes"}
-        for name, kind in (("method", str), ("message", str), ("neighbours", int)):
-            own[name] = kind(own[name])
-        return cls(axes=axes, **own)
+        return cls(arrays["xy"], axes, arrays["anchors"], arrays["anchor_xy"], int(arrays["neighbours"]), message)
 
 
-def pca(features: np.ndarray, seed: int = 0) -> Map:
+def pca(features: np.ndarray, seed: int = 0, fitted: int = FITTED) -> Map:
     """The map along the two directions of largest variance.
 
-    features  (structures, features)  more than 50 000 structures: fitted to a sample, all projected
+    features  (structures, features)
+    fitted    with more structures than this, the directions are those of a sample
 
     Raises InvalidInput for values that are not finite.
     """
-    axes = principal_axes(features, 2, seed)
+    axes = principal_axes(features, 2, seed, fitted)
     return _pca_map(axes, axes.scores(features), "")
 
 
-def umap(features: np.ndarray, neighbours: int = 15, min_dist: float = 0.1, seed: int = 0) -> Map:
+def umap(features: np.ndarray, neighbours: int = 15, min_dist: float = 0.1, seed: int = 0, fitted: int = FITTED) -> Map:
     """The map that keeps neighbours together (McInnes, Healy, Melville, arXiv:1802.03426).
 
     features    (structures, features)  reduced to 50 principal scores first
     neighbours  how many define closeness
     min_dist    how tightly points may pack
+    fitted      with more structures than this, a sample is laid out and `Map.transform` places the others
 
-    Starts from PCA and is the same for the same seed. More than 50 000 structures: a sample is laid out, the others
-    are placed as `Map.transform` does. Fewer than neighbours + 2, or all alike: PCA, with a message.
+    Starts from PCA and is the same for the same seed. Fewer than neighbours + 2, or all alike: PCA, with a message.
     Blocks until it is done: seconds for 2 000 structures, minutes for 50 000 (one thread); a fresh process compiles
     for 10 s before.
 
     Raises InvalidInput for values that are not finite.
     """
-    axes = principal_axes(features, SCORES, seed)
+    axes = principal_axes(features, SCORES, seed, fitted)
     scores = axes.scores(features)
     if len(scores) < neighbours + 2:
         return _pca_map(
@@ -145,23 +145,23 @@ def umap(features: np.ndarray, neighbours: int = 15, min_dist: float = 0.1, seed
         )
     if not axes.explained[0] > 0:
         return _pca_map(axes, scores, "UMAP needs structures that differ; these are all alike")
-    chosen = _sample(len(scores), seed)
+    chosen = _sample(len(scores), seed, fitted)
     xy = np.empty((len(scores), 2), dtype=np.float32)
     xy[chosen] = _lay_out(scores[chosen], neighbours, min_dist, seed)
     others = np.setdiff1d(np.arange(len(scores)), chosen)
-    fitted = Map(xy, "umap", "", axes, scores[chosen], xy[chosen], neighbours)
-    xy[others] = _place(scores[others], fitted.anchors, fitted.anchor_xy, neighbours)
-    return fitted
+    if len(others):
+        xy[others] = _place(scores[others], scores[chosen], xy[chosen], neighbours)
+    return Map(xy, axes, scores[chosen], xy[chosen], neighbours)
 
 
-def principal_axes(features: np.ndarray, n_axes: int, seed: int = 0) -> PrincipalAxes:
-    """Up to n_axes principal axes of a sample of at most 50 000 structures; always at least two.
+def principal_axes(features: np.ndarray, n_axes: int, seed: int = 0, fitted: int = FITTED) -> PrincipalAxes:
+    """Up to n_axes principal axes of at most `fitted` of the structures; always at least two.
 
     features  (structures, features)
 
     Raises InvalidInput for values that are not finite.
     """
-    sample = features[_sample(len(features), seed)].astype(np.float32)
+    sample = features[_sample(len(features), seed, fitted)].astype(np.float32)
     _require_finite(sample, 0)
     n_features = sample.shape[1]
     deviation = sample.std(axis=0, dtype=np.float64) if len(sample) else np.zeros(n_features)
@@ -183,7 +183,7 @@ def principal_axes(features: np.ndarray, n_axes: int, seed: int = 0) -> Principa
 
 def _pca_map(axes: PrincipalAxes, scores: np.ndarray, message: str) -> Map:
     nothing = np.zeros((0, scores.shape[1]), dtype=np.float32)
-    return Map(np.ascontiguousarray(scores[:, :2]), "pca", message, axes, nothing, nothing[:, :2], 0)
+    return Map(np.ascontiguousarray(scores[:, :2]), axes, nothing, nothing[:, :2], 0, message)
 
 
 def _lay_out(scores: np.ndarray, neighbours: int, min_dist: float, seed: int) -> np.ndarray:
@@ -226,11 +226,11 @@ def _chunks(n: int) -> Iterator[slice]:
         yield slice(first, min(first + CHUNK, n))
 
 
-def _sample(n: int, seed: int) -> np.ndarray:
-    """At most 50 000 of n places, ascending."""
-    if n <= FITTED:
+def _sample(n: int, seed: int, largest: int) -> np.ndarray:
+    """At most `largest` of n places, ascending."""
+    if n <= largest:
         return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, FITTED, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(n, largest, replace=False))
 
 
 def _require_finite(features: np.ndarray, first: int) -> None:
