@@ -56,3 +56,11 @@ def test_a_store_of_a_newer_version_is_refused_and_left_alone(bench):
     with pytest.raises(Unavailable, match="9999") as refusal:
         engines.migrate(bench.engine)
     assert "newer" in refusal.value.hint
+
+
+def test_postgresql_does_not_try_to_compress_raw_numbers(postgresql):
+    engine = engines.connect(postgresql(with_tables=True))
+    query = "SELECT attstorage FROM pg_attribute WHERE attrelid = 'structure_array'::regclass AND attname = 'positions'"
+    with engines.reading(engine) as connection:
+        assert connection.execute(text(query)).scalar() in ("e", b"e")
+    engine.dispose()
