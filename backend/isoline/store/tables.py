@@ -249,7 +249,7 @@ job = Table(
     Column("queue", String(20), nullable=False),
     Column("state", String(12), nullable=False, index=True),
     Column("attempt", Integer, nullable=False),
-    Column("starts", Integer, nullable=False),  # processes begun since the last checkpoint; too many deaths fail the job
+    Column("starts", Integer, nullable=False),  # processes begun since the last checkpoint: too many fail the job
     Column("progress", Float, nullable=False),
     Column("message", Text, nullable=False),
     Column("recipe", JSON, nullable=False),
@@ -308,7 +308,7 @@ run_lock = Table(
     metadata,
     Column("job_id", ForeignKey("job.id"), primary_key=True, autoincrement=False),
     Column("executor_id", String(120), nullable=False),
-    Column("token", String(64), nullable=False),  # names one process: what it writes counts only while it holds the lock
+    Column("token", String(64), nullable=False),  # one process: what it writes counts only while it holds the lock
 )
 
 artifact = Table(
