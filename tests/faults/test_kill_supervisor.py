@@ -97,6 +97,7 @@ def test_jobs_do_not_notice_when_the_web_server_or_the_supervisor_is_killed(coun
     until(lambda: gone(family["worker"]), "the worker's end")
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_up_starts_a_dead_worker_again_and_stops_within_seconds(count, start, bench):
     up = start()
     job = count("30 steps")

@@ -6,8 +6,11 @@ import os
 import signal
 import time
 
+import pytest
+
 from isoline.domain.actor import OWNER
 from isoline.domain.job import JobState
+from isoline.jobs.worker_process import ensure_worker
 from isoline.services import work
 
 
@@ -86,3 +89,16 @@ def test_a_job_that_kills_its_process_fails_after_three_starts(count, start_work
     assert len(job.processes()) == 3
     assert follower.until_ended().state == JobState.CANCELLED
     assert f"job {job.job.id}" in follower.until_ended().message
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_a_command_that_waits_starts_its_worker_again_when_that_is_killed(count, variables, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", variables["PYTHONPATH"])
+    job = count("20 steps")
+    with ensure_worker(job.bench, "--functions", "counting:RUN"):
+        job.until_step(3)
+        [card] = work.workers(job.bench)
+        os.kill(card.pid, signal.SIGKILL)
+        job.check_done(20)
+    assert len(job.processes()) == 2
+    assert work.workers(job.bench) == [], "it left a worker behind"
