@@ -7,6 +7,7 @@ from dash import ClientsideFunction, Input, Output, State, dcc, html
 
 from . import ids, tokens
 from .callbacks import Desk
+from .components.dialog import dialog
 from .icons import icon
 
 RAIL = (
@@ -78,7 +79,7 @@ def _rail() -> html.Nav:
     return html.Nav(links, className="rail", id=ids.RAIL, **{"aria-label": "Main"})
 
 
-def _shortcut_sheet() -> dmc.Modal:
+def _shortcut_sheet() -> object:
     groups = [
         html.Div(
             className="stack",
@@ -89,7 +90,7 @@ def _shortcut_sheet() -> dmc.Modal:
         )
         for title, keys in SHORTCUTS
     ]
-    return dmc.Modal(html.Div(groups, className="columns"), id=ids.SHORTCUTS, title="Keyboard", size="lg")
+    return dialog(ids.SHORTCUTS, "Keyboard", html.Div(groups, className="columns"), size="lg")
 
 
 def crumbs(*parts: str | tuple[str, str]) -> html.Nav:

@@ -29,7 +29,7 @@
     }
 
     plot(id, handlers) {
-      return new isoline.PointMap(document.getElementById(id), { select() {}, clear: () => this.clear(), ...handlers }).attach();
+      return new isoline.PointMap(document.getElementById(id), { select() {}, clear: () => this.clear(), diagonal: true, ...handlers }).attach();
     }
 
     async parity(name) {

@@ -48,7 +48,7 @@
       const grid = await api();
       most = {};
       grid.purgeInfiniteCache();
-      grid.ensureIndexVisible(0, "top");
+      if (grid.getDisplayedRowCount()) grid.ensureIndexVisible(0, "top");
     },
 
     begin(first) {

@@ -9,7 +9,7 @@
   class PointMap {
     /**
      * stage     element holding a <canvas>, a dcc.Graph and two .ring elements
-     * handlers  {select(outline), clear(), pick(row), hover(row)}; outline is {polygon} or {box} in data units
+     * handlers  {select(outline), clear(), pick(row), hover(row), diagonal}; outline is {polygon} or {box} in data units
      */
     constructor(stage, handlers) {
       this.stage = stage;
@@ -161,8 +161,7 @@
     restyle() {
       const accent = isoline.colours.variable("accent"), muted = isoline.colours.variable("muted"), line = isoline.colours.variable("line");
       const axis = (name) => ({ [`${name}.tickfont.color`]: muted, [`${name}.title.font.color`]: muted, [`${name}.gridcolor`]: line, [`${name}.linecolor`]: line, [`${name}.tickcolor`]: line });
-      const shapes = (this.graph.layout.shapes ?? []).map((shape) => ({ ...shape, line: { ...shape.line, color: muted } }));
-      Plotly.relayout(this.graph, { "newselection.line.color": accent, ...axis("xaxis"), ...axis("yaxis"), shapes });
+      Plotly.relayout(this.graph, { "newselection.line.color": accent, ...axis("xaxis"), ...axis("yaxis") });
       this.redraw();
     }
 
@@ -193,6 +192,7 @@
       const rest = { rgb: isoline.colours.rgb(isoline.colours.variable("point-rest")), alpha: Number(isoline.colours.variable("rest-alpha")) };
       if (this.cloud.x.length <= SMALL) this.discs(context, scaled, rest, dpr);
       else this.pixels(context, width, height, scaled, rest, dpr);
+      if (this.handlers.diagonal) this.diagonal(context, scaled, dpr);
       context.restore();
       this.ring("focus", this.shown.focus);
       this.ring("hover", this.shown.hover);
@@ -225,6 +225,19 @@
           context.stroke();
         }
       }
+    }
+
+    /** The line where both axes are equal. */
+    diagonal(context, view, dpr) {
+      const [left, right] = view.frame, at = (u) => ((u - view.tx) / view.sx) * view.sy + view.ty;
+      context.beginPath();
+      context.moveTo(left, at(left));
+      context.lineTo(right, at(right));
+      context.lineWidth = dpr;
+      context.globalAlpha = 0.7;
+      context.strokeStyle = isoline.colours.variable("muted");
+      context.stroke();
+      context.globalAlpha = 1;
     }
 
     pixels(context, width, height, view, rest, dpr) {

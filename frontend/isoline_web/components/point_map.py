@@ -21,5 +21,5 @@ def point_map(id: str, label: str, *, figure: go.Figure | None = None, children:
             *children,
         ],
         id=id,
-        className="point-map",
+        className="point-map over" if figure else "point-map",
     )

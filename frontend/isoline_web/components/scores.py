@@ -12,9 +12,9 @@ from .panel import quantity
 MEV = 1000.0
 # (prefix of the score's fields, title, factor, unit, digits)
 COLUMNS = (
-    ("energy", "E", MEV, "meV/atom", 2),
-    ("force", "F", 1.0, "eV/Å", 3),
-    ("stress", "σ", MEV, "meV/Å³", 2),
+    ("energy", "Energy", MEV, "meV/atom", 2),
+    ("force", "Forces", 1.0, "eV/Å", 3),
+    ("stress", "Stress", MEV, "meV/Å³", 2),
 )
 PREFIX = {"energy": 0, "forces": 1, "stress": 2}
 
@@ -75,10 +75,9 @@ def compared(comparisons: Iterable, shown: int) -> html.Table:
 
 
 def _head(first: str) -> html.Thead:
-    cells = [html.Th(first), html.Th("Structures", className="n")]
-    for _, title, _, unit, _ in COLUMNS:
-        cells += [html.Th(quantity(f"{title} MAE", unit), className="n"), html.Th(quantity("RMSE", unit), className="n")]
-    return html.Thead(html.Tr(cells))
+    kinds = [html.Th(quantity(f"{title},", unit), colSpan=2, className="n over") for _, title, _, unit, _ in COLUMNS]
+    errors = [html.Th(kind, className="n") for _ in COLUMNS for kind in ("MAE", "RMSE")]
+    return html.Thead([html.Tr([html.Th(first, rowSpan=2), html.Th("Structures", rowSpan=2, className="n"), *kinds]), html.Tr(errors)])
 
 
 def _cells(row, best: dict | None = None) -> list:

@@ -15,8 +15,8 @@ def bare() -> go.Figure:
     return figure
 
 
-def square(x_title: str, y_title: str, *, diagonal: bool = True) -> go.Figure:
-    """Axes with titles and a hairline grid, and the line where both are equal."""
+def square(x_title: str, y_title: str) -> go.Figure:
+    """Axes with titles and a hairline grid."""
     figure = _empty()
     figure.update_layout(
         xaxis={"title": {"text": x_title}, "nticks": 6},
@@ -24,17 +24,13 @@ def square(x_title: str, y_title: str, *, diagonal: bool = True) -> go.Figure:
         margin={"l": 8, "r": 14, "t": 12, "b": 8},
         dragmode="lasso",
     )
-    if diagonal:
-        line = {"color": "#8b95a1", "width": 1}
-        figure.add_shape(type="line", x0=-1e4, y0=-1e4, x1=1e4, y1=1e4, line=line, layer="above")
     return figure
 
 
 def logarithmic(x_title: str, y_title: str) -> go.Figure:
-    """Both axes by powers of ten, and the line where both are equal."""
-    figure = square(x_title, y_title, diagonal=False)
+    """Both axes by powers of ten."""
+    figure = square(x_title, y_title)
     figure.update_layout(xaxis={"type": "log", "dtick": 1}, yaxis={"type": "log", "dtick": 1}, dragmode="pan")
-    figure.add_shape(type="line", x0=1e-9, y0=1e-9, x1=1e6, y1=1e6, line={"color": "#8b95a1", "width": 1}, layer="above")
     return figure
 
 

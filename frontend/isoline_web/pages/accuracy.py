@@ -17,7 +17,7 @@ from ..figures.distribution import distribution
 from ..figures.frame import logarithmic, square
 from ..shell import crumbs
 
-QUANTITIES = (("energy", "Energy", "eV/atom"), ("forces", "Force components", "eV/Å"), ("stress", "Stress components", "eV/Å³"))
+QUANTITIES = (("energy", "Energy", "eV/atom"), ("forces", "Forces", "eV/Å"), ("stress", "Stress", "eV/Å³"))
 GROUPINGS = (("models", "Models"), ("role", "Role"), ("split", "Split"), ("element", "Element"), ("group", "Group"), ("tag", "Tag"))
 SPREADS = (("scatter", "Error against spread"), ("forces", "Force spread"), ("energy", "Energy spread"))
 FIGURE_CONFIG = {"displayModeBar": False, "responsive": True}

@@ -9,6 +9,7 @@ from isoline.services import accuracy, atlas, library, review, training
 
 from .. import ids, words
 from ..callbacks import Desk, notify
+from ..components.dialog import dialog
 from ..components.panel import act, panel, segments
 from ..components.point_map import point_map
 from ..components.states import empty
@@ -334,23 +335,20 @@ def _how_to_open() -> html.Span:
     return html.Span(["Click a point on the map or a row in the table, or press ", html.Kbd("J"), " to open the first row."])
 
 
-def _freeze_dialog() -> dmc.Modal:
-    return dmc.Modal(
-        [
-            html.Div(
-                [
-                    html.P(id="freeze-what", className="muted", **{"data-selection": ""}),
-                    dmc.TextInput(id="freeze-dataset", label="Dataset", description="Its next version; another name makes a new dataset"),
-                    dmc.Textarea(id="freeze-note", label="Note", description="Why these; kept with the version", autosize=True, minRows=2),
-                    dmc.Checkbox(id="freeze-split", label="Assign train, validation and test anew (80 : 10 : 10)", checked=False, size="sm"),
-                    html.Div([html.Button([icon("freeze", small=True), "Freeze"], id="freeze-confirm", className="button primary push", type="button")], className="row"),
-                ],
-                className="stack",
-            )
-        ],
-        id="freeze-dialog",
-        title="Freeze into a new version",
-        size="md",
+def _freeze_dialog() -> object:
+    return dialog(
+        "freeze-dialog",
+        "Freeze into a new version",
+        html.Div(
+            [
+                html.P(id="freeze-what", className="muted", **{"data-selection": ""}),
+                dmc.TextInput(id="freeze-dataset", label="Dataset", description="Its next version; another name makes a new dataset"),
+                dmc.Textarea(id="freeze-note", label="Note", description="Why these; kept with the version", autosize=True, minRows=2),
+                dmc.Checkbox(id="freeze-split", label="Assign train, validation and test anew (80 : 10 : 10)", checked=False, size="sm"),
+                html.Div(html.Button([icon("freeze", small=True), "Freeze"], id="freeze-confirm", className="button primary push", type="button"), className="row"),
+            ],
+            className="stack",
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from isoline.services import atlas, library, training
 
 from .. import ids, words
 from ..callbacks import Desk, notify
+from ..components.dialog import dialog
 from ..components.labels import counts_table, label_pills
 from ..components.panel import facts, panel
 from ..icons import icon
@@ -32,7 +33,7 @@ def register(desk: Desk) -> None:
                 _contents(shown),
                 html.Div([_groups(shown), _splits(shown), _origins(bench, shown)], className="columns"),
                 _versions(cards, shown),
-                train_dialog.dialog(),
+                train_dialog.train_dialog(),
                 _describe_dialog(),
                 _export_dialog(shown),
             ],
@@ -142,21 +143,34 @@ def _versions(cards, shown) -> html.Section:
     return panel("Versions", html.Div(html.Table([head, html.Tbody(rows)], className="table"), className="scroll"), context=words.count(len(cards)))
 
 
-def _describe_dialog() -> dmc.Modal:
-    return dmc.Modal(
+def _describe_dialog() -> object:
+    return dialog(
+        "describe-dialog",
+        "Descriptors and maps",
         html.Div(
             [
-                dmc.Select(id="describe-descriptor", label="Descriptor", data=[{"value": "soap", "label": "SOAP: smooth overlap of atomic positions"}, {"value": "acsf", "label": "ACSF: atom-centred symmetry functions"}], value="soap", allowDeselect=False),
+                dmc.Select(
+                    id="describe-descriptor",
+                    label="Descriptor",
+                    data=[
+                        {"value": "soap", "label": "SOAP: smooth overlap of atomic positions"},
+                        {"value": "acsf", "label": "ACSF: atom-centred symmetry functions"},
+                    ],
+                    value="soap",
+                    allowDeselect=False,
+                ),
                 dmc.NumberInput(id="describe-cutoff", label="Cutoff", description="Radius of an environment, Å", value=5.0, min=1.5, max=12, step=0.5),
                 html.Div(html.Button("Describe", id="describe-start", type="button", className="button primary push"), className="row"),
             ],
             className="stack",
         ),
-        id="describe-dialog",
-        title="Descriptors and maps",
     )
 
 
-def _export_dialog(card) -> dmc.Modal:
-    links = [html.A([icon("export", small=True), word], href=f"/api/versions/{card.id}/export?suffix={suffix}", download=True, className="button") for suffix, word in FORMATS]
-    return dmc.Modal(html.Div([html.P("Energies, forces and stresses come back bit for bit from extended XYZ.", className="muted"), *links], className="stack"), id="export-dialog", title=f"Export {card.title}")
+def _export_dialog(card) -> object:
+    links = [
+        html.A([icon("export", small=True), word], href=f"/api/versions/{card.id}/export?suffix={suffix}", download=True, className="button")
+        for suffix, word in FORMATS
+    ]
+    said = html.P("Energies, forces and stresses come back bit for bit from extended XYZ.", className="muted")
+    return dialog("export-dialog", f"Export {card.title}", html.Div([said, *links], className="stack"))

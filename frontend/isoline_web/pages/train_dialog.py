@@ -9,25 +9,27 @@ from isoline.services import library, training
 
 from .. import ids, words
 from ..callbacks import Desk, notify
+from ..components.dialog import dialog
 from ..components.recipe_form import read_form, recipe_form
+from ..icons import icon
 
 FIRST = ("name", "members", "epochs", "cutoff")
 LEFT_OUT = ("version", "start", "family")
 
 
-def dialog() -> dmc.Modal:
-    return dmc.Modal(
+def train_dialog() -> object:
+    return dialog(
+        "train-dialog",
+        "Train a committee",
         html.Div(
             [
                 html.P(id="train-what", className="muted"),
                 *recipe_form(Train, "train", FIRST, LEFT_OUT),
                 dmc.Select(id="train-test", label="Also evaluate on", description="A dataset kept apart for testing", data=[], clearable=True, searchable=True),
-                html.Div(html.Button("Train", id="train-start", type="button", className="button primary push"), className="row"),
+                html.Div(html.Button([icon("train", small=True), "Train"], id="train-start", type="button", className="button primary push"), className="row"),
             ],
             className="stack",
         ),
-        id="train-dialog",
-        title="Train a committee",
         size="lg",
     )
 
