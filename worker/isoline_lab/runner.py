@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from isoline.domain.job import Job
 from isoline.domain.recipe import RECIPE, Recipe
 from isoline.errors import Cancelled, InvalidInput, IsolineError
@@ -72,6 +74,8 @@ def run(bench: Workbench, id: int, token: str, table: str) -> int:
         except Cancelled:
             return NOT_OURS
         except IsolineError as error:
+            if isinstance(error.__cause__, SQLAlchemyError):
+                raise  # the store was away for a while: no fault of the job, which is started again
             journal.fail(error.as_dict())
         except Exception as error:
             journal.fail(

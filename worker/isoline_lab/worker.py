@@ -6,8 +6,10 @@ It computes nothing itself and never imports torch, so it stays small, quick to 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,17 +18,17 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TextIO
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from isoline.errors import Conflict, IsolineError
+from isoline.errors import Conflict, InvalidInput, IsolineError
 from isoline.jobs import queues
 from isoline.jobs.engine import Engine
 from isoline.jobs.lease import Lease
 from isoline.jobs.process import Processes
 from isoline.jobs.relay import Relay
+from isoline.jobs.workers import cards
 from isoline.workbench import Settings, Workbench
 
 from .runner import FUNCTIONS
@@ -34,6 +36,7 @@ from .runner import FUNCTIONS
 DISPATCH_S = 0.25
 REPAIR_S = 2.0
 ALONE_S = 3.0  # an orphaned worker without jobs for so long goes home
+NAME = re.compile(r"[\w.-]{1,100}")
 FENCED = 75  # exit status of a worker that may have been declared dead
 PROBE = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
 
@@ -49,20 +52,26 @@ def graphics_card() -> str:
     return asked.stdout.strip()
 
 
-def claim_name(runs: Path, wanted: str = "") -> tuple[str, TextIO]:
-    """A name that no other worker of this host bears, and the open file that keeps it so.
+def claim_name(bench: Workbench, wanted: str = "") -> tuple[str, TextIO]:
+    """A name that no living worker bears, and the open file that keeps it so on this host.
 
     The first free number is taken, so a worker that is restarted finds the jobs that it left.
-    Raises Conflict when the name asked for is taken.
+    Raises Conflict when the name asked for is taken, InvalidInput when it cannot be a file's name.
     """
+    if wanted and not NAME.fullmatch(wanted):
+        raise InvalidInput(f"'{wanted}' cannot name a worker", hint="Use up to 100 letters, digits, dots and hyphens.")
+    with bench.read() as connection:
+        # Also those of other hosts, or of other data folders that share the database.
+        known = cards(connection, bench.settings.lease_s)
+    living = {card.executor_id for card in known if card.alive and card.pid != os.getpid()}
     host = socket.gethostname()
     for name in [wanted] if wanted else (f"{host}-{number}" for number in range(1000)):
-        handle = (runs / f"worker-{name}.lock").open("w")
-        try:
+        handle = (bench.settings.runs / f"worker-{name}.lock").open("w")
+        with contextlib.suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return name, handle
-        except BlockingIOError:
-            handle.close()
+            if name not in living:
+                return name, handle
+        handle.close()
     raise Conflict(f"a worker named '{wanted or host}' runs already", hint="Stop it, or choose another name.")
 
 
@@ -83,14 +92,14 @@ def run_worker(
     Raises InvalidInput for an unknown queue, Conflict for a name that is taken, Unavailable without a database.
     """
     parent = os.getppid() if supervised else None
+    serves = queues.check(serves) if serves else ()
     stop = threading.Event()
     for which in (signal.SIGTERM, signal.SIGINT):
         signal.signal(which, lambda *_: stop.set())
     card = graphics_card()
-    everything = tuple(name for name in queues.CONCURRENCY if name != "gpu" or card)
-    serves = queues.check(serves) if serves else everything
+    serves = serves or tuple(name for name in queues.CONCURRENCY if name != "gpu" or card)
     bench = Workbench.open(settings)
-    executor, name_lock = claim_name(settings.runs, name)
+    executor, name_lock = claim_name(bench, name)
     processes = Processes(bench, executor, functions)
 
     def end(why: str) -> None:
