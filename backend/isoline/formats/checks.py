@@ -9,6 +9,7 @@ from vesin import NeighborList
 from ..domain.structure import Structure
 
 THINNEST = 1e-3  # Å; a cell flatter than this has no volume
+FARTHEST = 1e100  # Å; beyond it squares of distances overflow
 PAIRS_TOLD = 5
 
 
@@ -76,7 +77,10 @@ def _close_pairs(
         return []
     if not structure.pbc.any():
         return _measured(
-            structure, cKDTree(structure.positions).query_pairs(within, output_type="ndarray"), None, within
+            structure,
+            cKDTree(np.clip(structure.positions, -FARTHEST, FARTHEST)).query_pairs(within, output_type="ndarray"),
+            None,
+            within,
         )
     radius = within / thickness
     if radius >= 0.49:  # a cell thinner than two such distances: an atom may meet several images
@@ -96,10 +100,12 @@ def _measured(
 ) -> list[tuple[int, int, float]]:
     if not len(pairs):
         return []
-    apart = structure.positions[pairs[:, 1]] - structure.positions[pairs[:, 0]]
+    with np.errstate(over="ignore"):
+        apart = structure.positions[pairs[:, 1]] - structure.positions[pairs[:, 0]]
     if cell is not None:
         steps = np.rint(np.linalg.solve(cell.T, apart.T).T) * structure.pbc
         apart = apart - steps @ cell
-    distances = np.linalg.norm(apart, axis=1)
+    with np.errstate(over="ignore"):
+        distances = np.linalg.norm(apart, axis=1)
     order = [k for k in np.argsort(distances, kind="stable") if distances[k] < within]
     return [(int(pairs[k, 0]), int(pairs[k, 1]), float(distances[k])) for k in order]

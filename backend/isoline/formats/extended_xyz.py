@@ -114,7 +114,9 @@ def _read_frame(lines: Lines, count: int, index: int, file: str) -> Iterator[Raw
     text = header[0].replace(b"\r", b"")
     parsed = _parse_in_c(b"%d\n%b\n%b\n" % (count, text, b"\n".join(rows))) if len(rows) == count else None
     if parsed is None:
-        begins = _swallowed_frame(rows)
+        ahead = lines.take(1)
+        lines.give_back(ahead)
+        begins = _swallowed_frame(rows + ahead)
         if begins is not None:
             lines.give_back(rows[begins:])
             yield fault(f"{count} atoms announced, {begins} rows found", "number of atoms", begins)

@@ -223,12 +223,9 @@ class Proposal:
         count, key = self._count("stress"), self.contract.stress_key
         if count is None or not count.values:
             return
-        if count.zero:
-            self._remark(
-                "stress",
-                key,
-                f"{count.zero} of {count.frames} frames have a stress that is exactly zero: placeholders?",
-            )
+        if count.zero > 1:
+            told = f"{count.zero} of {count.frames} frames have a stress that is exactly zero: placeholders?"
+            self._remark("stress", key, told)
         median = float(np.median(np.abs(count.values)))
         if (
             median > HIGH_STRESS

@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterator
-from math import prod
 
 import numpy as np
 
@@ -59,7 +58,9 @@ class Tally:
         self.groups: dict[str, Counter[str]] = {}
         self.splits: Counter[str] = Counter()
         self.theories: Counter[str] = Counter()
-        self.places: list[tuple[str, int]] = []  # (file, first frame of the survey)
+        self.files: dict[str, int] = {}
+        self.file_of_frame = array("l")
+        self.index_of_frame = array("l")
         self.atoms_of_frame = array("l")
         self.composition_of_frame = array("l")
         self.group_of_frame = array("l")
@@ -70,10 +71,11 @@ class Tally:
 
     def add(self, raw: RawFrame, file: str) -> None:
         """Count one frame and check it."""
-        if not self.places or self.places[-1][0] != file:
-            self.places.append((file, self.n_frames - raw.index))
+        self.file_of_frame.append(self.files.setdefault(file, len(self.files)))
+        self.index_of_frame.append(raw.index)
         structure = place(raw, self.contract)
-        for field, message, atom in check_structure(structure, self.contract.closest):
+        wrong = check_structure(structure, self.contract.closest)
+        for field, message, atom in wrong:
             self.faults.add(Fault(file=file, frame=raw.index, atom=atom, field=field, message=message))
         counts = np.bincount(structure.numbers, minlength=256).astype("<u4").tobytes()
         self.composition_of_frame.append(self.compositions.setdefault(counts, len(self.compositions)))
@@ -86,14 +88,14 @@ class Tally:
             rank = -1 if key == getattr(self.contract, CONTRACT_FIELD[kind]) else label_kind(key)[1]
             if value is not None and (kind not in likeliest or rank < likeliest[kind][0]):
                 likeliest[kind] = (rank, value)
-        self.steps.add(structure, *(likeliest.get(kind, (0, None))[1] for kind in KINDS))
+        if not wrong:
+            self.steps.add(structure, *(likeliest.get(kind, (0, None))[1] for kind in KINDS))
         self.n_frames += 1
         self.n_atoms += len(raw)
 
     def where(self, frame: int) -> tuple[str, int]:
         """(file, frame in it) of a frame of the survey."""
-        file, first = next(place for place in reversed(self.places) if frame >= max(place[1], 0))
-        return file, frame - first
+        return list(self.files)[self.file_of_frame[frame]], self.index_of_frame[frame]
 
     def _label_keys(self, raw: RawFrame) -> Iterator[tuple[str, str]]:
         """(kind, key) of everything in a frame that may be a label; the rest is counted as not read."""
@@ -124,8 +126,9 @@ class Tally:
         if kind == "energy":
             count.take(value / len(raw), value / len(raw), value, self.n_frames, value == 0)
         elif kind == "forces":
-            largest = float(np.sqrt(np.einsum("ij,ij->i", value, value).max()))
-            net = float(np.linalg.norm(value.sum(axis=0))) / len(raw)
+            with np.errstate(over="ignore"):
+                largest = float(np.sqrt(np.einsum("ij,ij->i", value, value).max()))
+                net = float(np.linalg.norm(value.sum(axis=0))) / len(raw)
             count.take(largest, largest, net, self.n_frames, largest == 0 and len(raw) > 1)
         else:
             count.take(
@@ -150,15 +153,15 @@ class Tally:
 
 
 def _fits(kind: str, key: str, value: object, atoms: int) -> bool:
-    """Whether a value can be a label of a kind. A plain name is believed even when its value is no number: a fault."""
+    """Whether a value can be a label of a kind. A plain name is believed whatever its value: a wrong one is a fault."""
     if isinstance(value, (bool, np.bool_)):
         return False
-    if isinstance(value, str):
-        return (kind != "forces" and label_kind(key)[1] < 3) or numbers_of(value) is not None
     if isinstance(value, (int, float)):
-        return kind == "energy"
-    shape = np.shape(value)
-    size = prod(shape)
+        return kind == "energy" or (kind == "stress" and label_kind(key)[1] < 3)
     if kind == "forces":
+        shape = np.shape(value)
         return shape == (atoms, 3) or (label_kind(key)[1] < 3 and shape[:1] == (atoms,))
-    return size == 1 if kind == "energy" else size in (6, 9)
+    if label_kind(key)[1] < 3:
+        return True
+    numbers = numbers_of(value)
+    return numbers is not None and numbers.size in ((1,) if kind == "energy" else (6, 9))

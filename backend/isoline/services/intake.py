@@ -19,7 +19,7 @@ from ..formats.contract import interpret
 from ..formats.fault import Fault, refusal
 from ..formats.reader import check_paths, open_frames
 from ..formats.survey import Survey, survey_files
-from ..jobs import submit
+from ..jobs.submit import submit
 from ..store import events, uploads
 from ..store.uploads import Upload
 from ..workbench import Workbench
@@ -196,7 +196,7 @@ def start_import(bench: Workbench, actor: Actor, recipe: Import) -> Job:
     if len(set(recipe.uploads)) < len(names):
         raise InvalidInput("the same upload is named twice", hint="Name each file once.")
     what = names[0] if len(names) == 1 else f"{len(names)} files"
-    return submit.submit(bench, actor, recipe, title=f"Import {what} into {recipe.dataset}")
+    return submit(bench, actor, recipe, title=f"Import {what} into {recipe.dataset}")
 
 
 def run_import(bench: Workbench, actor: Actor, recipe: Import) -> Iterator[ImportStep | ImportOutcome]:
