@@ -17,7 +17,7 @@ from isoline.domain.recipe import AcsfDescriptor
 from isoline.domain.structure import Structure
 from isoline_lab.descriptors.acsf import SymmetryFunctions, new_symmetry_functions, radial_grid
 from isoline_lab.descriptors.environments import Environments, gather_environments
-from isoline_lab.descriptors.projection import fit_projection, jacobian
+from isoline_lab.descriptors.projection import Derivatives, fit_projection
 from isoline_lab.graph import build_graph
 
 descriptors = pytest.importorskip("dscribe.descriptors", reason="dscribe is in the test extra")
@@ -104,7 +104,7 @@ def test_derivatives_in_closed_form_equal_automatic_ones(elements):
     automatic = torch.stack(
         [torch.autograd.grad(combinations[:, k].sum(), displacement, retain_graph=True)[0] for k in range(4)], dim=-1
     )
-    torch.testing.assert_close(jacobian(functions, environments, matrix), automatic, atol=1e-10, rtol=0)
+    torch.testing.assert_close(Derivatives(functions, matrix)(environments), automatic, atol=1e-10, rtol=0)
 
 
 def test_many_elements_do_not_multiply_the_angular_functions():

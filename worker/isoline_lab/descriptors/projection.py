@@ -46,68 +46,59 @@ class Projection:
         return replace(self, mean=self.mean.to(dtype), matrix=self.matrix.to(dtype))
 
 
-def jacobian(functions: SymmetryFunctions, environments: Environments, matrix: Tensor) -> Tensor:
-    """Derivatives of linear combinations of symmetry functions with respect to each neighbour's displacement.
+class Derivatives:
+    """Derivatives of linear combinations of symmetry functions with respect to the neighbours of an atom.
 
-    matrix   (functions, inputs)  the combinations, the same for all given atoms
-    returns  (atoms, slots, 3, inputs)  Å⁻¹; zero in empty slots
+    matrix  (functions, inputs)  the combinations, the same for all atoms; fixes the precision
 
     The chain rule goes through the moments: two dense products per atom instead of one reverse pass per input.
     """
-    distance, direction = environments.polar()
-    atoms, slots = distance.shape
-    n_inputs = matrix.shape[1]
-    radial_slopes = functions.radial_slopes(distance, functions.radial)
-    by_kind = matrix[: functions.n_radial_features].reshape(len(functions.elements), -1, n_inputs)
-    kinds = torch.nn.functional.one_hot(environments.element, len(functions.elements)).to(distance)
-    spread_slopes = (kinds[..., None] * radial_slopes[..., None, :]).flatten(2)
-    along = spread_slopes @ by_kind.flatten(0, 1)  # (atoms, slots, inputs)
-    if not functions.angular:
-        return direction[..., None] * along[..., None, :]
 
-    couplings, same_neighbour = _couplings(functions, matrix)
-    factors = functions.channels(environments, distance)
-    slopes = functions.weighted(environments, functions.radial_slopes(distance, functions.angular))
-    monomials = functions.monomials(direction)
-    moments = factors.mT @ monomials  # (atoms, channels, monomials)
-    sizes = [(p + 1) * (p + 2) // 2 for p in range(functions.degree + 1)]
-    adjoint = torch.cat(
-        [
-            torch.einsum("cdf,adm->acmf", pair, part)
-            for pair, part in zip(couplings, moments.split(sizes, 2), strict=True)
-        ],
-        dim=2,
-    ).flatten(1, 2)  # (atoms, channels · monomials, inputs)
+    def __init__(self, functions: SymmetryFunctions, matrix: Tensor):
+        self.functions, self.n_inputs = functions, matrix.shape[1]
+        self.by_element = matrix[: functions.n_radial_features]
+        first, second = functions.channel_pairs
+        angular = matrix[functions.n_radial_features :].reshape(len(first), len(functions.shapes), -1)
+        angular = angular * functions.once_each(matrix)[:, None, None]
+        by_degree = torch.einsum("ps,csf->pcf", functions.shape_coefficients.to(matrix), angular)
+        n = functions.n_channels
+        # (degrees, channels, channels, inputs) such that ∂input/∂A_c = Σ_d coupling_cd A_d
+        self.couplings = matrix.new_zeros(len(by_degree), n, n, self.n_inputs)
+        self.couplings[:, first, second] += by_degree
+        self.couplings[:, second, first] += by_degree
+        self.same_neighbour = by_degree.sum(0)  # (pairs, inputs): terms with both legs on one neighbour
+        self.derivation = functions.derivation.to(matrix).flatten(1)
 
-    first, second = functions.channel_pairs
-    product_slopes = slopes[..., first] * factors[..., second] + factors[..., first] * slopes[..., second]
-    along = along - product_slopes @ same_neighbour
-    # u·∇m = p m for a monomial of degree p of the unit vector u: that part of the gradient is removed along u.
-    stretch = slopes[..., :, None] - functions.monomial_degrees * (factors / distance[..., None])[..., :, None]
-    along = along + (stretch * monomials[..., None, :]).flatten(2) @ adjoint
-    turning = monomials @ functions.derivation.to(monomials).flatten(1)  # (atoms, slots, 3 · monomials)
-    turning = (
-        turning.reshape(atoms, slots, 3, 1, monomials.shape[-1]) * (factors / distance[..., None])[..., None, :, None]
-    )
-    sideways = turning.reshape(atoms, slots * 3, adjoint.shape[1]) @ adjoint
-    return sideways.reshape(atoms, slots, 3, n_inputs) + direction[..., None] * along[..., None, :]
+    def __call__(self, environments: Environments) -> Tensor:
+        """(atoms, slots, 3, inputs)  Å⁻¹; zero in empty slots."""
+        functions = self.functions
+        distance, direction = environments.polar()
+        kinds = torch.nn.functional.one_hot(environments.element, len(functions.elements)).to(distance)
+        radial_slopes = functions.radial_slopes(distance, functions.radial)
+        along = (kinds[..., None] * radial_slopes[..., None, :]).flatten(2) @ self.by_element  # (atoms, slots, inputs)
+        if not functions.angular:
+            return direction[..., None] * along[..., None, :]
+        factors = functions.channels(environments, distance)
+        slopes = functions.weighted(environments, functions.radial_slopes(distance, functions.angular))
+        monomials = functions.monomials(direction)
+        adjoint = self._adjoint(factors.mT @ monomials)
 
+        first, second = functions.channel_pairs
+        product_slopes = slopes[..., first] * factors[..., second] + factors[..., first] * slopes[..., second]
+        along = along - product_slopes @ self.same_neighbour
+        # u·∇m = p m for a monomial of degree p of the unit vector u: that part of the gradient is removed along u.
+        factors = factors / distance[..., None]
+        stretch = slopes[..., :, None] - functions.monomial_degrees * factors[..., :, None]
+        along = along + (stretch * monomials[..., None, :]).flatten(2) @ adjoint
+        turning = (monomials @ self.derivation).unflatten(2, (3, 1, -1)) * factors[..., None, :, None]
+        sideways = turning.flatten(3).flatten(1, 2) @ adjoint
+        return sideways.unflatten(1, (-1, 3)) + direction[..., None] * along[..., None, :]
 
-def _couplings(functions: SymmetryFunctions, matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """How strongly each pair of channels enters each input.
-
-    returns  (degrees, channels, channels, inputs) such that ∂input/∂A_c = Σ_d coupling_cd A_d,
-             (pairs, inputs) weight of the terms with both legs on one neighbour
-    """
-    first, second = functions.channel_pairs
-    angular = matrix[functions.n_radial_features :].reshape(len(first), len(functions.shapes), -1)
-    angular = angular * functions.once_each(matrix)[:, None, None]
-    by_degree = torch.einsum("ps,csf->pcf", functions.shape_coefficients.to(matrix), angular)
-    n = functions.n_channels
-    couplings = matrix.new_zeros(len(by_degree), n, n, matrix.shape[1])
-    couplings[:, first, second] += by_degree
-    couplings[:, second, first] += by_degree
-    return couplings, by_degree.sum(0)
+    def _adjoint(self, moments: Tensor) -> Tensor:
+        """∂input/∂moment: (atoms, channels · monomials, inputs)."""
+        sizes = [(p + 1) * (p + 2) // 2 for p in range(self.functions.degree + 1)]
+        parts = zip(self.couplings, moments.split(sizes, dim=2), strict=True)
+        return torch.cat([torch.einsum("cdf,adm->acmf", pair, part) for pair, part in parts], dim=2).flatten(1, 2)
 
 
 def fit_projection(

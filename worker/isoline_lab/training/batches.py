@@ -12,7 +12,7 @@ from torch import Tensor
 from isoline.domain.structure import Frame
 from isoline_lab.descriptors.acsf import SymmetryFunctions
 from isoline_lab.descriptors.environments import gather_environments
-from isoline_lab.descriptors.projection import Projection, jacobian
+from isoline_lab.descriptors.projection import Derivatives, Projection
 from isoline_lab.graph import Graph, build_graph
 
 # Voigt order xx yy zz yz xz xy.
@@ -158,11 +158,11 @@ def _features(
     if n_rows == 0:
         return inputs, rows, target
     for place in range(len(projection.matrix)):
-        matrix = projection.matrix[place].to(inputs)
+        derivatives = Derivatives(functions, projection.matrix[place].to(inputs))
         for atoms in torch.nonzero(element == place).squeeze(1).split(ATOMS_AT_ONCE):
             yield
             part = environments[atoms]
-            slopes = jacobian(functions, part, matrix)  # (some atoms, slots, 3, inputs)
+            slopes = derivatives(part)  # (some atoms, slots, 3, inputs)
             if with_forces:
                 merge = torch.nn.functional.one_hot(slot_of[atoms], n_moved).to(slopes)
                 merge = merge[:, :-1] - merge[:, -1:]  # a neighbour's row gains what the atom's own row loses

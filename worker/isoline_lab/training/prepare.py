@@ -12,8 +12,8 @@ from isoline.domain.recipe import Train
 from isoline.domain.structure import Frame
 from isoline.errors import InvalidInput
 from isoline_lab.descriptors.acsf import SymmetryFunctions, radial_grid
-from isoline_lab.descriptors.environments import Environments, gather_environments
-from isoline_lab.descriptors.projection import Projection, fit_projection, jacobian
+from isoline_lab.descriptors.environments import gather_environments
+from isoline_lab.descriptors.projection import Derivatives, Projection, fit_projection
 from isoline_lab.graph import build_graph
 from isoline_lab.potentials.reference import fit_reference
 from isoline_lab.training.epoch import Epoch
@@ -25,6 +25,7 @@ FUNCTIONS_AT_ONCE = 256
 SAMPLE_VALUES = 2000
 SAMPLE_DERIVATIVES = 200
 ATOMS_AT_ONCE = 24
+FRAMES_AT_ONCE = 8
 
 # Of the shortest distance in the training set: where the grid of radial functions begins.
 INNER = 0.9
@@ -78,40 +79,38 @@ def _measure(
 ) -> Generator[Epoch, None, Projection]:
     """Principal directions and sizes of derivatives over random frames, until every element is well sampled."""
     n_elements = len(functions.elements)
+    derivatives = _every_derivative(functions)
     values: list[list[torch.Tensor]] = [[] for _ in range(n_elements)]
     squares = torch.zeros(n_elements, functions.n_features, dtype=torch.float64)
-    wanted = torch.full((n_elements,), SAMPLE_VALUES)
-    steep_wanted = torch.full((n_elements,), SAMPLE_DERIVATIVES)
-    counted = torch.zeros(n_elements)
-    for index in np.random.default_rng([recipe.seed, 1]).permutation(len(frames)):
-        if bool((wanted <= 0).all()):
-            break
-        graph = build_graph([frames[index].structure], functions.cutoff)
+    sampled, steep_sampled = [0] * n_elements, [0] * n_elements
+    order = np.random.default_rng([recipe.seed, 1]).permutation(len(frames))
+    for indices in np.array_split(order, -(-len(order) // FRAMES_AT_ONCE)):
+        graph = build_graph([frames[index].structure for index in indices], functions.cutoff)
         element = functions.element_index(graph.numbers)
-        if bool((wanted[element.unique()] <= 0).all()):
-            continue
         environments = gather_environments(graph, element, functions.cutoff)
-        for place in element.unique().tolist():
-            atoms = torch.nonzero(element == place).squeeze(1)[: max(int(wanted[place]), 0)]
+        for place in range(n_elements):
+            atoms = torch.nonzero(element == place).squeeze(1)[: SAMPLE_VALUES - sampled[place]]
+            steep = atoms[: SAMPLE_DERIVATIVES - steep_sampled[place]]
+            sampled[place] += len(atoms)
+            steep_sampled[place] += len(steep)
+            done = sum(sampled) / (n_elements * SAMPLE_VALUES)
             for part in atoms.split(16 * ATOMS_AT_ONCE):
                 values[place].append(functions.values(environments[part]))
-            wanted[place] -= len(atoms)
-            steep = atoms[: max(int(steep_wanted[place]), 0)]
+                yield Epoch(stage="features", fraction=done)
             for part in steep.split(ATOMS_AT_ONCE):
-                squares[place] += _squared_derivatives(functions, environments[part])
-                yield Epoch(stage="features", fraction=0.0)
-            steep_wanted[place] -= len(steep)
-            counted[place] += len(steep)
-        yield Epoch(
-            stage="features", fraction=0.2 * float(1 - wanted.clamp(min=0).sum() / (n_elements * SAMPLE_VALUES))
-        )
-    steepness = (squares / counted.clamp(min=1)[:, None]).sqrt()
+                for first, derivative in derivatives.items():
+                    squared = (derivative(environments[part]) ** 2).sum((0, 1, 2))
+                    squares[place, first : first + len(squared)] += squared
+                    yield Epoch(stage="features", fraction=done)
+        if min(sampled) >= SAMPLE_VALUES:
+            break
+    steepness = (squares / torch.tensor(steep_sampled).clamp(min=1)[:, None]).sqrt()
     samples = [torch.cat(parts) if parts else torch.zeros(0, functions.n_features) for parts in values]
     return fit_projection(functions, samples, list(steepness), recipe.inputs)
 
 
-def _squared_derivatives(functions: SymmetryFunctions, environments: Environments) -> torch.Tensor:
-    """(functions,): squared derivatives summed over neighbours, directions and atoms."""
+def _every_derivative(functions: SymmetryFunctions) -> dict[int, Derivatives]:
+    """Derivatives of the symmetry functions themselves, in blocks by the first function."""
     every = torch.eye(functions.n_features, dtype=torch.float64)
-    blocks = every.split(FUNCTIONS_AT_ONCE, dim=1)
-    return torch.cat([(jacobian(functions, environments, block) ** 2).sum((0, 1, 2)) for block in blocks])
+    firsts = range(0, functions.n_features, FUNCTIONS_AT_ONCE)
+    return {first: Derivatives(functions, every[:, first : first + FUNCTIONS_AT_ONCE]) for first in firsts}
