@@ -150,7 +150,7 @@ def _later_arrivals(bench: Workbench, recipe: Describe, version: VersionCard, fe
             if new.mean() > PLACED_AT_MOST:
                 continue
             arrays = {name: artifacts.column(connection, earlier.id, name) for name in MAP_COLUMNS}
-            fitted = Map.from_arrays(arrays | {"method": "umap", "message": "", "neighbours": earlier.summary["neighbours"]})
+            fitted = Map.from_arrays(arrays | {"neighbours": earlier.summary["neighbours"]})
             xy = np.empty((len(ids), 2), dtype=np.float32)
             order = np.argsort(known)
             xy[~new] = fitted.xy[order[np.searchsorted(known[order], ids[~new])]]
