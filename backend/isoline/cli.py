@@ -261,7 +261,7 @@ def demo(wait: bool, as_json: bool) -> None:
     """Make the two sample projects: GFN2-xTB ethanol, PBE silicon. Nothing is downloaded."""
     bench = _open()
     jobs = [
-        submit(bench, OWNER, Sample(name=name), title=f"Sample project: {name}", queue="cpu")
+        submit(bench, OWNER, Sample(name=name), title=f"Sample project: {name}")
         for name in ("silicon", "ethanol")
     ]
     done = _finish(bench, jobs, wait)

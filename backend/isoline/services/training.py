@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..domain.actor import Actor
 from ..domain.artifact import Artifact, ArtifactKind
 from ..domain.job import Job
-from ..domain.recipe import Describe, Evaluate, Train
+from ..domain.recipe import Describe, Evaluate, Sample, Train
 from ..errors import InvalidInput
 from ..jobs.submit import submit
 from ..store import artifacts
@@ -18,7 +18,7 @@ def describe(bench: Workbench, actor: Actor, recipe: Describe) -> Job:
     accounts.permit(actor, "describe")
     version = library.version(bench, recipe.version)
     title = f"Describe {version.dataset} v{version.version} by {recipe.descriptor.kind.upper()}"
-    return submit(bench, actor, recipe, title=title, queue="cpu", version_id=recipe.version)
+    return submit(bench, actor, recipe, title=title, version_id=recipe.version)
 
 
 def train(bench: Workbench, actor: Actor, recipe: Train, *, test: int | None = None) -> list[Job]:
@@ -37,7 +37,7 @@ def train(bench: Workbench, actor: Actor, recipe: Train, *, test: int | None = N
         model(bench, recipe.start)
     name = recipe.name or f"{version.dataset} v{version.version}"
     first = submit(
-        bench, actor, recipe, title=f"Train {recipe.members} × {name}", queue="gpu", version_id=recipe.version
+        bench, actor, recipe, title=f"Train {recipe.members} × {name}", version_id=recipe.version
     )
     return [first, *(_evaluate_after(bench, actor, first, tested) for tested in _distinct(recipe.version, test))]
 
@@ -48,7 +48,7 @@ def evaluate(bench: Workbench, actor: Actor, recipe: Evaluate) -> Job:
     version = library.version(bench, recipe.version)
     evaluated = model(bench, recipe.model)
     title = f"Evaluate {evaluated.name} on {version.dataset} v{version.version}"
-    return submit(bench, actor, recipe, title=title, queue="gpu", version_id=recipe.version)
+    return submit(bench, actor, recipe, title=title, version_id=recipe.version)
 
 
 def retrain(bench: Workbench, actor: Actor, version_id: int, selection: str | None = None) -> list[Job]:
@@ -76,6 +76,12 @@ def retrain(bench: Workbench, actor: Actor, version_id: int, selection: str | No
     missing = tested - {evaluation.version for evaluation in evaluations}
     jobs += [evaluate(bench, actor, Evaluate(model=previous.id, version=test)) for test in sorted(missing)]
     return jobs
+
+
+def sample(bench: Workbench, actor: Actor, name: str) -> Job:
+    """Queue one of the sample projects that need no download: "silicon" or "ethanol"."""
+    accounts.permit(actor, "import")
+    return submit(bench, actor, Sample(name=name), title=f"Sample project: {name}", queue="cpu")
 
 
 def last_model(bench: Workbench, dataset: str) -> Artifact | None:
@@ -114,7 +120,6 @@ def _evaluate_after(bench: Workbench, actor: Actor, training: Job, version_id: i
         actor,
         Evaluate(model=0, version=version_id),
         title=f"Evaluate on {version.dataset} v{version.version}",
-        queue="gpu",
         version_id=version_id,
         after=training.id,
     )
