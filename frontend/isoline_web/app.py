@@ -8,6 +8,7 @@ import dash_mantine_components as dmc
 from dash import Dash, hooks
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
+
 from isoline.api import session
 from isoline.api.app import create_api
 from isoline.workbench import Settings, Workbench

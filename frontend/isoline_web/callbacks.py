@@ -7,13 +7,15 @@ import functools
 import logging
 from collections.abc import Callable
 
-from dash import Dash, Input, ctx, set_props
+from dash import ClientsideFunction, Dash, Input, Output, ctx, set_props
 from dash.exceptions import PreventUpdate
+
 from isoline.api.session import CURRENT_ACTOR
 from isoline.domain.actor import Actor
 from isoline.errors import IsolineError
 from isoline.workbench import Workbench
 
+from . import ids
 from .router import Router
 
 log = logging.getLogger("isoline.web")
@@ -53,6 +55,15 @@ class Desk:
             return function
 
         return register
+
+    def runs(self, namespace: str, function: str, *signature) -> None:
+        """Call a function of our JavaScript for what it does, when the page appears and whenever an input changes."""
+        self.app.clientside_callback(
+            ClientsideFunction(namespace, function),
+            Output(ids.SINK, "data", allow_duplicate=True),
+            *signature,
+            prevent_initial_call="initial_duplicate",
+        )
 
 
 async def in_thread(function: Callable, *values):

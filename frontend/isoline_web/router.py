@@ -55,5 +55,7 @@ class Router:
                     return trouble_page(error.message, error.hint), f"{page.title} · Isoline"
                 except Exception:
                     log.exception("the page for %s failed", path)
-                    return trouble_page("This is a bug in Isoline", "The server's log has the traceback; please report it."), "Isoline"
+                    return trouble_page(
+                        "This is a bug in Isoline", "The server's log has the traceback; please report it."
+                    ), "Isoline"
         return trouble_page("There is no such page", f"Nothing answers {path}."), "Isoline"

@@ -20,8 +20,21 @@ RAIL = (
 )
 
 SHORTCUTS = (
-    ("Review", (("J", "next structure"), ("K", "previous structure"), ("A", "accept"), ("R", "reject"), ("T", "tag"), ("Z", "undo"))),
-    ("Selection", (("Shift A", "accept all selected"), ("Shift R", "reject all selected"), ("Esc", "clear the selection"))),
+    (
+        "Review",
+        (
+            ("J", "next structure"),
+            ("K", "previous structure"),
+            ("A", "accept"),
+            ("R", "reject"),
+            ("T", "tag"),
+            ("Z", "undo"),
+        ),
+    ),
+    (
+        "Selection",
+        (("Shift A", "accept all selected"), ("Shift R", "reject all selected"), ("Esc", "clear the selection")),
+    ),
     ("Map", (("1–4", "colour by the first four channels"), ("F", "forces on and off"), ("/", "search the table"))),
     ("Everywhere", (("?", "this sheet"),)),
 )
@@ -69,7 +82,13 @@ def _header() -> html.Header:
                 className="theme-toggle",
                 **{"aria-label": "Switch between light and dark"},
             ),
-            html.Button(id=ids.AVATAR, className="avatar", title="Signed in", children="", **{"aria-label": "Signed in; sign out"}),
+            html.Button(
+                id=ids.AVATAR,
+                className="avatar",
+                title="Signed in",
+                children="",
+                **{"aria-label": "Signed in; sign out"},
+            ),
         ],
     )
 
@@ -103,11 +122,8 @@ def crumbs(*parts: str | tuple[str, str]) -> html.Nav:
 
 
 def register(desk: Desk) -> None:
-    app = desk.app
-    app.clientside_callback(
-        ClientsideFunction("shell", "mark_place"), Output(ids.SINK, "data"), Input(ids.PLACE, "pathname")
-    )
-    app.clientside_callback(
+    desk.runs("shell", "mark_place", Input(ids.PLACE, "pathname"))
+    desk.app.clientside_callback(
         ClientsideFunction("shell", "open_sheet"),
         Output(ids.SHORTCUTS, "opened"),
         Input(ids.SHORTCUTS_OPEN, "n_clicks"),
@@ -115,14 +131,14 @@ def register(desk: Desk) -> None:
         prevent_initial_call=True,
     )
 
-    app.clientside_callback(
-        ClientsideFunction("shell", "name_page"),
-        Output(ids.SINK, "data", allow_duplicate=True),
-        Input(ids.TITLE, "data"),
-        prevent_initial_call=True,
-    )
+    desk.runs("shell", "name_page", Input(ids.TITLE, "data"))
 
-    @desk.answers(Output(ids.PAGE, "children"), Output(ids.TITLE, "data"), Input(ids.PLACE, "pathname"), Input(ids.PLACE, "search"))
+    @desk.answers(
+        Output(ids.PAGE, "children"),
+        Output(ids.TITLE, "data"),
+        Input(ids.PLACE, "pathname"),
+        Input(ids.PLACE, "search"),
+    )
     def show_page(path, query):
         return desk.router.show(path or "/", query or "")
 

@@ -141,7 +141,18 @@ def template(theme: Theme) -> go.layout.Template:
 
 def mantine() -> dict:
     """The kit's theme: our accent, our type, our radii."""
-    accent = ["#edf1ff", "#dbe3ff", "#b9c6ff", "#93a8ff", "#7c96ff", "#5f7df5", "#4263eb", "#3553cf", "#2a44ad", "#20358a"]
+    accent = [
+        "#edf1ff",
+        "#dbe3ff",
+        "#b9c6ff",
+        "#93a8ff",
+        "#7c96ff",
+        "#5f7df5",
+        "#4263eb",
+        "#3553cf",
+        "#2a44ad",
+        "#20358a",
+    ]
     return {
         "fontFamily": FONT,
         "fontFamilyMonospace": "ui-monospace, 'SFMono-Regular', 'DejaVu Sans Mono', Menlo, monospace",

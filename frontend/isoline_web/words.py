@@ -18,7 +18,7 @@ def count(value: int) -> str:
 
 
 def plural(value: int, noun: str, many: str = "") -> str:
-    """"1 structure", "50 000 structures"."""
+    """ "1 structure", "50 000 structures"."""
     return f"{count(value)} {noun if value == 1 else many or noun + 's'}"
 
 

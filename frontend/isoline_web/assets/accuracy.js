@@ -71,7 +71,9 @@
       await plot.setPoints(x, y, [bounds(x), bounds(y)]);
       this.shade(plot);
       isoline.colours.follow(() => this.shade(plot));
-      if (about.correlation !== null) document.querySelector("[data-part=correlation]").textContent = `rank correlation ${isoline.words.number(about.correlation, 2)}`;
+      const said = document.querySelector("[data-part=correlation]");
+      if (about.correlation !== null) said.textContent = `ρ ${isoline.words.number(about.correlation, 2)}`;
+      said.title = "Spearman's rank correlation: does a larger spread mean a larger error?";
     }
 
     shade(plot) {
@@ -140,7 +142,7 @@
         return no_update;
       },
       choose(id, settings) {
-        if (id && Number(id) !== settings.evaluation) globalThis.dash_clientside.set_props("place", { href: `/accuracy/${id}` });
+        if (id && settings && Number(id) !== settings.evaluation) globalThis.dash_clientside.set_props("place", { href: `/accuracy/${id}` });
         return globalThis.dash_clientside.no_update;
       },
     },

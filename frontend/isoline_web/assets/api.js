@@ -46,9 +46,9 @@
   function say(title, message = "", { colour = "accent", id, keep = false } = {}) {
     const shown = `${id ?? "notice"}-${++notices}`;
     const notice = { action: "show", id: shown, title, message, color: colour, withBorder: true, autoClose: keep ? false : 6000 };
-    const before = id && latest.has(id) ? [{ action: "hide", id: latest.get(id) }] : [];
+    const hidden = id && latest.has(id) ? [latest.get(id)] : [];
     if (id) latest.set(id, shown);
-    globalThis.dash_clientside?.set_props("notices", { sendNotifications: [...before, notice] });
+    globalThis.dash_clientside?.set_props("notices", { hideNotifications: hidden, sendNotifications: [notice] });
   }
 
   function complain(error) {

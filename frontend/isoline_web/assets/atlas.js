@@ -83,6 +83,7 @@
       await this.map_view.setPoints(x, y);
       Object.assign(this.map_view.cloud, { codes, mask });
       this.map_view.redraw();
+      isoline.legend.place(document.getElementById("map-legend"), this.map_view);
       isoline.press("method", id);
       globalThis.dash_clientside.set_props("map-now", { data: id });
       this.remember();
@@ -113,7 +114,9 @@
         colours.set(undecided, 3 * isoline.colours.MISSING);
       }
       this.map_view.setCodes(this.codes, colours);
-      isoline.legend.draw(document.getElementById("map-legend"), this.about, colours, (rule) => this.select(rule));
+      const legend = document.getElementById("map-legend");
+      isoline.legend.draw(legend, this.about, colours, (rule) => this.select(rule).catch(isoline.api.complain));
+      isoline.legend.place(legend, this.map_view);
     }
 
     repaintMarks() {
@@ -165,6 +168,7 @@
     }
 
     search(text) {
+      this.searched = text;
       isoline.table.show({ search: text });
     }
 
@@ -223,11 +227,11 @@
         return globalThis.dash_clientside.no_update;
       },
       search(text) {
-        page?.search(text ?? "");
+        if (page && (text ?? "") !== (page.searched ?? "")) page.search(text ?? "");
         return globalThis.dash_clientside.no_update;
       },
       evaluate(id, settings) {
-        if (id && Number(id) !== settings.evaluation) {
+        if (id && settings && Number(id) !== settings.evaluation) {
           const query = new URLSearchParams(location.search);
           query.set("evaluation", id);
           globalThis.dash_clientside.set_props("place", { href: `${location.pathname}?${query}` });
@@ -235,8 +239,8 @@
         return globalThis.dash_clientside.no_update;
       },
       lower(shown) {
-        document.getElementById("lower-table").classList.toggle("hidden", shown !== "table");
-        document.getElementById("histograms").classList.toggle("hidden", shown !== "histograms");
+        document.getElementById("lower-table")?.classList.toggle("hidden", shown !== "table");
+        document.getElementById("histograms")?.classList.toggle("hidden", shown !== "histograms");
         return globalThis.dash_clientside.no_update;
       },
     },

@@ -8,6 +8,7 @@
     host.replaceChildren();
     const legend = channel.kind === "categorical" ? categories(channel, colours, choose) : histogram(channel, colours, choose);
     host.append(legend);
+    host.dataset.corner = "bottom-left";
     host.setAttribute("aria-label", `Legend: ${channel.title}`);
   }
 
@@ -89,5 +90,28 @@
     return box;
   }
 
-  isoline.legend = { draw };
+  /** Move to the corner with the fewest points behind; the upper left one belongs to the selection. */
+  function place(host, map) {
+    const [width, height] = [host.offsetWidth + 28, host.offsetHeight + 24];
+    const { width: w, height: h, sx, tx, sy, ty } = map.view();
+    const corners = { "bottom-left": [0, h - height], "bottom-right": [w - width, h - height], "top-right": [w - width, 0] };
+    const behind = ([left, top]) => {
+      let n = 0;
+      const { x, y } = map.cloud;
+      const stride = Math.max(1, Math.floor(x.length / 20000));
+      for (let i = 0; i < x.length; i += stride) {
+        const u = x[i] * sx + tx, v = y[i] * sy + ty;
+        if (u >= left && u <= left + width && v >= top && v <= top + height) n++;
+      }
+      return n;
+    };
+    let best = ["bottom-left", Infinity];
+    for (const [name, corner] of Object.entries(corners)) {
+      const n = behind(corner);
+      if (n < best[1]) best = [name, n];
+    }
+    host.dataset.corner = best[0];
+  }
+
+  isoline.legend = { draw, place };
 })((globalThis.isoline ??= {}));

@@ -99,8 +99,8 @@
         const width = high - low || 1;
         return [low - below * width, high + 0.06 * width];
       };
-      // More room below, where the legend stands.
-      this.home = ranges ?? [margin(isoline.points.extent(x), 0.06), margin(isoline.points.extent(y), 0.2)];
+      // A little more room below, where the legend stands.
+      this.home = ranges ?? [margin(isoline.points.extent(x), 0.06), margin(isoline.points.extent(y), 0.12)];
       this.sparse = null;
       return this.reset();
     }

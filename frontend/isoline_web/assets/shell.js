@@ -17,7 +17,7 @@
       },
       name_page(title) {
         if (title) document.title = title;
-        document.getElementById("page").scrollTop = 0;
+        document.getElementById("page")?.scrollTo(0, 0);
         return globalThis.dash_clientside.no_update;
       },
       open(clicks) {

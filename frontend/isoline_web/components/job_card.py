@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dash import dcc, html
+
 from isoline.domain.job import ENDED, Job, JobState
 
 from .. import words
@@ -12,7 +13,9 @@ WORDS = {"queued": "queued", "running": "running", "done": "done", "failed": "fa
 
 
 def state(name: str) -> html.Span:
-    return html.Span([html.Span(className=f"dot {name}", **{"aria-hidden": "true"}), WORDS.get(name, name)], className="state")
+    return html.Span(
+        [html.Span(className=f"dot {name}", **{"aria-hidden": "true"}), WORDS.get(name, name)], className="state"
+    )
 
 
 def progress(job: Job) -> html.Div:
@@ -22,7 +25,12 @@ def progress(job: Job) -> html.Div:
         html.Span(style={"width": f"{100 * share:.1f}%"}),
         className=f"progress {look}",
         role="progressbar",
-        **{"aria-valuenow": f"{100 * share:.0f}", "aria-valuemin": "0", "aria-valuemax": "100", "aria-label": f"{job.title}: progress"},
+        **{
+            "aria-valuenow": f"{100 * share:.0f}",
+            "aria-valuemin": "0",
+            "aria-valuemax": "100",
+            "aria-label": f"{job.title}: progress",
+        },
     )
 
 
@@ -68,4 +76,9 @@ def made_by(job: Job) -> list[tuple[str, str]]:
 
 
 def _button(act: str, job: int, name: str, word: str) -> html.Button:
-    return html.Button([icon(name, small=True), word], type="button", className="button small", **{"data-act": act, "data-value": str(job)})
+    return html.Button(
+        [icon(name, small=True), word],
+        type="button",
+        className="button small",
+        **{"data-act": act, "data-value": str(job)},
+    )

@@ -18,7 +18,11 @@ def _pill(kind: str, n: int, total: int) -> html.Span:
         return html.Span(kind, className="pill none", title=f"no {kind}")
     if n == total:
         return html.Span(kind, className="pill full", title=f"{kind} of every structure")
-    return html.Span(f"{kind} {words.count(n)}", className="pill", title=f"{kind} of {words.count(n)} of {words.count(total)} structures")
+    return html.Span(
+        f"{kind} {words.count(n)}",
+        className="pill",
+        title=f"{kind} of {words.count(n)} of {words.count(total)} structures",
+    )
 
 
 def counts_table(title: str, counts: dict[str, int], none: str) -> html.Table:
@@ -29,7 +33,10 @@ def counts_table(title: str, counts: dict[str, int], none: str) -> html.Table:
             [
                 html.Td(name or none, className="" if name else "muted"),
                 html.Td(words.count(n), className="n"),
-                html.Td(html.Div(html.Span(style={"width": f"{100 * n / total:.1f}%"}), className="progress"), style={"width": "40%"}),
+                html.Td(
+                    html.Div(html.Span(style={"width": f"{100 * n / total:.1f}%"}), className="progress"),
+                    style={"width": "40%"},
+                ),
             ]
         )
         for name, n in sorted(counts.items(), key=lambda item: -item[1])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dash import ClientsideFunction, Input, Output, dcc, html
+from dash import Input, dcc, html
 
-from .. import ids
 from ..callbacks import Desk
 from ..figures.loss import loss
 from .panel import panel
@@ -15,7 +14,13 @@ CONFIG = {"displayModeBar": False, "responsive": True}
 def loss_panel(job: int | None, *, best: int | None = None) -> html.Section:
     """Training and validation loss of every member; the best epoch is marked."""
     words = html.Span(
-        [html.Span(className="key train"), "training", html.Span(className="key validation"), "validation, one line a member"], className="row muted caption"
+        [
+            html.Span(className="key train"),
+            "training",
+            html.Span(className="key validation"),
+            "validation, one line a member",
+        ],
+        className="row muted caption",
     )
     graph = dcc.Graph(id="loss-graph", figure=loss(), config=CONFIG, responsive=True, style={"height": "260px"})
     return panel(
@@ -28,6 +33,4 @@ def loss_panel(job: int | None, *, best: int | None = None) -> html.Section:
 
 
 def register_loss(desk: Desk) -> None:
-    desk.app.clientside_callback(
-        ClientsideFunction("loss", "start"), Output(ids.SINK, "data", allow_duplicate=True), Input("loss-of", "data"), prevent_initial_call="initial_duplicate"
-    )
+    desk.runs("loss", "start", Input("loss-of", "data"))

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dash import html
 
 
-def panel(title: str, *children, context: object = "", controls: Iterable = (), className: str = "", **attributes) -> html.Section:
+def panel(
+    title: str, *children, context: object = "", controls: Iterable = (), className: str = "", **attributes
+) -> html.Section:
     """A bordered panel; `context` is muted text beside the title, `controls` stand at the right."""
     bar = html.Div(
         [html.H2(title), html.Span(context, className="context"), html.Div(list(controls), className="controls")],
@@ -18,7 +20,9 @@ def panel(title: str, *children, context: object = "", controls: Iterable = (), 
 
 def facts(*pairs: tuple[str, object], className: str = "") -> html.Dl:
     """Names with values, in columns."""
-    return html.Dl([html.Div([html.Dt(name), html.Dd(value)]) for name, value in pairs], className=f"facts {className}".strip())
+    return html.Dl(
+        [html.Div([html.Dt(name), html.Dd(value)]) for name, value in pairs], className=f"facts {className}".strip()
+    )
 
 
 def quantity(text: str, unit: str) -> list:
@@ -39,7 +43,16 @@ def segments(act: str, choices: Iterable[tuple[str, str]], chosen: str | None, l
     return html.Div(buttons, className="segments", role="group", **{"aria-label": label})
 
 
-def act(words: object, name: str, *, key: str = "", className: str = "button", needs: str = "", label: str = "", **attributes) -> html.Button:
+def act(
+    words: object,
+    name: str,
+    *,
+    key: str = "",
+    className: str = "button",
+    needs: str = "",
+    label: str = "",
+    **attributes,
+) -> html.Button:
     """A button that runs `isoline.actions[name]`, with its key printed on it."""
     children = list(words) if isinstance(words, (list, tuple)) else [words]
     named = {"data-act": name}

@@ -8,14 +8,17 @@ from typing import Any
 import dash_mantine_components as dmc
 from annotated_types import Ge, Gt, Le, Lt
 from dash import html
-from isoline.errors import InvalidInput
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+
+from isoline.errors import InvalidInput
 
 
 def recipe_form(recipe: type, prefix: str, first: Iterable[str], leave_out: Iterable[str] = ()) -> list:
     """Inputs for the fields named in `first`, then the others, folded away; ids are {"form": prefix, "field": name}."""
-    fields = {name: field for name, field in recipe.model_fields.items() if name != "kind" and name not in set(leave_out)}
+    fields = {
+        name: field for name, field in recipe.model_fields.items() if name != "kind" and name not in set(leave_out)
+    }
     shown = [_input(prefix, name, fields[name]) for name in first]
     others = [_input(prefix, name, field) for name, field in fields.items() if name not in set(first)]
     return [
@@ -48,7 +51,16 @@ def _input(prefix: str, name: str, field: FieldInfo) -> Any:
     if field.annotation in (int, float):
         low, high = _bounds(field)
         step = 1 if field.annotation is int else None
-        return dmc.NumberInput(value=field.default, min=low, max=high, step=step, allowDecimal=field.annotation is float, hideControls=True, clampBehavior="none", **shared)
+        return dmc.NumberInput(
+            value=field.default,
+            min=low,
+            max=high,
+            step=step,
+            allowDecimal=field.annotation is float,
+            hideControls=True,
+            clampBehavior="none",
+            **shared,
+        )
     default = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
     return dmc.TextInput(value=default, **shared)
 
@@ -60,7 +72,11 @@ def _bounds(field: FieldInfo) -> tuple[float | None, float | None]:
 
 
 def _parse(value: Any) -> Any:
-    """"32 32" → (32, 32): widths are typed with spaces or commas between them."""
-    if isinstance(value, str) and value.replace(",", " ").split() and all(part.isdigit() for part in value.replace(",", " ").split()):
+    """ "32 32" → (32, 32): widths are typed with spaces or commas between them."""
+    if (
+        isinstance(value, str)
+        and value.replace(",", " ").split()
+        and all(part.isdigit() for part in value.replace(",", " ").split())
+    ):
         return tuple(int(part) for part in value.replace(",", " ").split())
     return value

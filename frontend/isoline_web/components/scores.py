@@ -36,7 +36,15 @@ def score_words(row, name: str, *, plain: bool = False) -> object:
         return ", ".join(f"{key} {value} {unit}".strip() for key, value, unit in text)
     shown = []
     for key, value, of in text:
-        shown.append(html.Span([html.Span(key, className="muted"), " ", html.B(value), *([html.Span(of, className="unit")] if key == "RMSE" else [])]))
+        shown.append(
+            html.Span(
+                [
+                    html.Span(f"{key} ", className="muted"),
+                    html.B(value),
+                    *([html.Span(of, className="unit")] if key == "RMSE" else []),
+                ]
+            )
+        )
     return shown
 
 
@@ -46,7 +54,13 @@ def by_group(rows: Iterable, by: str) -> html.Div | html.Table:
     if not rows:
         return html.Div(f"No structure has a {by}.", className="body muted")
     body = [
-        html.Tr([html.Td(row.group or f"no {by}", className="name"), html.Td(words.count(row.n_structures), className="n"), *_cells(row)])
+        html.Tr(
+            [
+                html.Td(row.group or f"no {by}", className="name"),
+                html.Td(words.count(row.n_structures), className="n"),
+                *_cells(row),
+            ]
+        )
         for row in rows
     ]
     return html.Table([_head(by.capitalize()), html.Tbody(body)], className="table rows")
@@ -77,7 +91,9 @@ def compared(comparisons: Iterable, shown: int) -> html.Table:
 def _head(first: str) -> html.Thead:
     kinds = [html.Th(quantity(f"{title},", unit), colSpan=2, className="n over") for _, title, _, unit, _ in COLUMNS]
     errors = [html.Th(kind, className="n") for _ in COLUMNS for kind in ("MAE", "RMSE")]
-    return html.Thead([html.Tr([html.Th(first, rowSpan=2), html.Th("Structures", rowSpan=2, className="n"), *kinds]), html.Tr(errors)])
+    return html.Thead(
+        [html.Tr([html.Th(first, rowSpan=2), html.Th("Structures", rowSpan=2, className="n"), *kinds]), html.Tr(errors)]
+    )
 
 
 def _cells(row, best: dict | None = None) -> list:
@@ -87,7 +103,9 @@ def _cells(row, best: dict | None = None) -> list:
             value = getattr(row, f"{prefix}_{kind}")
             text = words.number(_times(value, factor), digits)
             won = best is not None and value is not None and value == best[f"{prefix}_{kind}"]
-            cells.append(html.Td(html.B(text) if won else text, className="n", title=f"N = {getattr(row, f'{prefix}_n')}"))
+            cells.append(
+                html.Td(html.B(text) if won else text, className="n", title=f"N = {getattr(row, f'{prefix}_n')}")
+            )
     return cells
 
 

@@ -44,7 +44,11 @@ def structure_view(*footer, hint: object = "Click a point on the map or a row in
             html.Canvas(role="img", tabIndex=0, **{"aria-label": "No structure open"}),
             html.Div(className="scale", **{"data-part": "legend"}),
             html.Div(className="note", **{"data-part": "note"}, role="status"),
-            html.Div([glyph("molecule"), html.B("No structure open"), html.Span(hint)], className="empty", **{"data-part": "empty"}),
+            html.Div(
+                [glyph("molecule"), html.B("No structure open"), html.Span(hint)],
+                className="empty",
+                **{"data-part": "empty"},
+            ),
         ],
         className="viewer",
         **{"data-part": "viewer"},

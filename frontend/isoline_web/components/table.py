@@ -14,31 +14,42 @@ THEME = (
 )
 
 
-def table(evaluated: bool) -> dag.AgGrid:
+def table(evaluated: bool, has_splits: bool) -> dag.AgGrid:
     """Columns of a version's structures; errors and spreads only where an evaluation is shown."""
-    findings = [_number("force_error", "Force RMSE", 3), _barred("force_spread", "Force spread")] if evaluated else []
     columns = [
-        {"field": "position", "headerName": "Row", "width": 76, "type": "rightAligned"},
-        {"field": "decision", "headerName": "Mark", "cellRenderer": "Decision", "width": 66},
-        {"field": "formula", "headerName": "Structure", "width": 120},
+        {"field": "position", "headerName": "Row", "width": 64, "type": "rightAligned"},
+        {"field": "decision", "headerName": "Mark", "cellRenderer": "Decision", "width": 62},
+        {"field": "formula", "headerName": "Structure", "width": 100},
         {"field": "group", "headerName": "Group", "flex": 1, "minWidth": 90},
-        {"field": "n_atoms", "headerName": "Atoms", "width": 78, "type": "rightAligned"},
+        {"field": "n_atoms", "headerName": "Atoms", "width": 72, "type": "rightAligned"},
         _number("energy_per_atom", "E, eV/atom", 4),
-        *([_number("energy_error", "ΔE, eV/atom", 4)] if evaluated else []),
-        *findings,
         _number("max_force", "max |F|, eV/Å", 3),
-        {"field": "split", "headerName": "Split", "width": 84},
-        {"field": "tags", "headerName": "Tags", "cellRenderer": "Tags", "sortable": False, "flex": 1, "minWidth": 70},
+        {"field": "tags", "headerName": "Tags", "cellRenderer": "Tags", "sortable": False, "flex": 1, "minWidth": 80},
     ]
+    if has_splits:
+        columns.insert(4, {"field": "split", "headerName": "Split", "width": 84})
     if evaluated:
-        next(column for column in columns if column["field"] == "force_spread")["sort"] = "desc"
+        spread = {
+            "field": "force_spread",
+            "headerName": "Spread, eV/Å",
+            "width": 132,
+            "cellRenderer": "Barred",
+            "sort": "desc",
+        }
+        columns[-1:-1] = [_number("force_error", "Force RMSE", 3), _number("energy_error", "ΔE, eV/atom", 4)]
+        columns.insert(3, spread)
     return dag.AgGrid(
         id=ids.TABLE,
         className="grid",
         style={"height": "100%", "width": "100%"},
         rowModelType="infinite",
         columnDefs=columns,
-        defaultColDef={"resizable": True, "sortable": True, "suppressMovable": True, "sortingOrder": ["desc", "asc", None]},
+        defaultColDef={
+            "resizable": True,
+            "sortable": True,
+            "suppressMovable": True,
+            "sortingOrder": ["desc", "asc", None],
+        },
         getRowId="params.data.key",
         dashGridOptions={
             "theme": {"function": THEME},
@@ -57,11 +68,7 @@ def _number(field: str, title: str, digits: int) -> dict:
     return {
         "field": field,
         "headerName": title,
-        "width": 108,
+        "width": 104,
         "type": "rightAligned",
         "valueFormatter": {"function": f"number(params.value, {digits})"},
     }
-
-
-def _barred(field: str, title: str) -> dict:
-    return {"field": field, "headerName": title, "width": 140, "cellRenderer": "Barred"}

@@ -23,9 +23,21 @@ def distribution(histogram, theme: Theme, selected: bool) -> go.Figure:
         width = np.diff(histogram.edges) * 0.92
         counts, chosen = histogram.counts, histogram.selected_counts
     figure = go.Figure()
-    figure.add_bar(x=x, y=counts, width=width, marker={"color": colour["line"] if selected else colour["accent"], "line": {"width": 0}}, hovertemplate="%{x}: %{y}<extra></extra>")
+    figure.add_bar(
+        x=x,
+        y=counts,
+        width=width,
+        marker={"color": colour["line"] if selected else colour["accent"], "line": {"width": 0}},
+        hovertemplate="%{x}: %{y}<extra></extra>",
+    )
     if selected:
-        figure.add_bar(x=x, y=chosen, width=width, marker={"color": colour["accent"], "line": {"width": 0}}, hovertemplate="%{x}: %{y} selected<extra></extra>")
+        figure.add_bar(
+            x=x,
+            y=chosen,
+            width=width,
+            marker={"color": colour["accent"], "line": {"width": 0}},
+            hovertemplate="%{x}: %{y} selected<extra></extra>",
+        )
     figure.update_layout(
         template=template(theme),
         barmode="overlay",

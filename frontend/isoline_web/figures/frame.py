@@ -36,5 +36,7 @@ def logarithmic(x_title: str, y_title: str) -> go.Figure:
 
 def _empty() -> go.Figure:
     figure = go.Figure(go.Scatter(x=[], y=[], mode="markers", hoverinfo="skip"))
-    figure.update_layout(template=template("light"), uirevision="constant", selectionrevision="constant", hovermode=False)
+    figure.update_layout(
+        template=template("light"), uirevision="constant", selectionrevision="constant", hovermode=False
+    )
     return figure

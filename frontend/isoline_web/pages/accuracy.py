@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Input, Output, State, dcc, html
+from dash import Input, Output, State, dcc, html
+
 from isoline.services import accuracy, atlas, library, predictions, training
 
-from .. import ids, words
+from .. import ids
 from ..callbacks import Desk
 from ..components.panel import act, panel, segments
 from ..components.point_map import point_map
@@ -18,7 +19,14 @@ from ..figures.frame import logarithmic, square
 from ..shell import crumbs
 
 QUANTITIES = (("energy", "Energy", "eV/atom"), ("forces", "Forces", "eV/Å"), ("stress", "Stress", "eV/Å³"))
-GROUPINGS = (("models", "Models"), ("role", "Role"), ("split", "Split"), ("element", "Element"), ("group", "Group"), ("tag", "Tag"))
+GROUPINGS = (
+    ("models", "Models"),
+    ("role", "Role"),
+    ("split", "Split"),
+    ("element", "Element"),
+    ("group", "Group"),
+    ("tag", "Tag"),
+)
 SPREADS = (("scatter", "Error against spread"), ("forces", "Force spread"), ("energy", "Energy spread"))
 FIGURE_CONFIG = {"displayModeBar": False, "responsive": True}
 
@@ -67,9 +75,8 @@ def register(desk: Desk) -> None:
     desk.router.add("/accuracy/<evaluation>", "Accuracy", layout)
     desk.router.add("/accuracy", "Accuracy", newest)
 
-    clientside = desk.app.clientside_callback
-    clientside(ClientsideFunction("accuracy", "start"), Output(ids.SINK, "data", allow_duplicate=True), Input("accuracy", "data"), prevent_initial_call="initial_duplicate")
-    clientside(ClientsideFunction("accuracy", "choose"), Output(ids.SINK, "data", allow_duplicate=True), Input("evaluation-chosen", "value"), State("accuracy", "data"), prevent_initial_call=True)
+    desk.runs("accuracy", "start", Input("accuracy", "data"))
+    desk.runs("accuracy", "choose", Input("evaluation-chosen", "value"), State("accuracy", "data"))
 
     @desk.answers(Output("errors", "children"), Input("grouping", "data"), State("accuracy", "data"))
     def show_errors(by, settings):
@@ -78,13 +85,20 @@ def register(desk: Desk) -> None:
             return compared(accuracy.compare(bench, [one.id for one in same]), settings["evaluation"])
         return by_group(accuracy.metrics(bench, settings["evaluation"], by), by)
 
-    @desk.answers(Output("spread-histogram", "figure"), Input("spread-shown", "data"), Input(ids.THEME, "data"), State("accuracy", "data"))
+    @desk.answers(
+        Output("spread-histogram", "figure"),
+        Input("spread-shown", "data"),
+        Input(ids.THEME, "data"),
+        State("accuracy", "data"),
+    )
     def show_spread(shown, theme, settings):
         name = "energy_spread" if shown == "energy" else "force_spread"
         found = atlas.histogram(bench, settings["version"], name, evaluation=settings["evaluation"], bins=48)
         figure = distribution(found, theme, False)
         figure.update_layout(
-            xaxis={"title": {"text": f"{found.title}, {found.unit}"}}, yaxis={"title": {"text": "structures"}}, margin={"l": 8, "r": 12, "t": 10, "b": 8}
+            xaxis={"title": {"text": f"{found.title}, {found.unit}"}},
+            yaxis={"title": {"text": "structures"}},
+            margin={"l": 8, "r": 12, "t": 10, "b": 8},
         )
         return figure
 
@@ -95,9 +109,18 @@ def _parity_panel(name: str, title: str, unit: str, overall) -> html.Section:
         f"parity-{name}",
         f"{title}: predicted against reference; {score_words(overall, name, plain=True)}",
         figure=figure,
-        children=(html.Div(empty("accuracy", f"No reference {title.lower()}", "Missing labels are left out, never counted as zero."), className="no-points hidden"),),
+        children=(
+            html.Div(
+                empty(
+                    "accuracy", f"No reference {title.lower()}", "Missing labels are left out, never counted as zero."
+                ),
+                className="no-points hidden",
+            ),
+        ),
     )
-    return panel(title, stage, controls=(html.Span(score_words(overall, name), className="scores"),), className=f"parity {name}")
+    return panel(
+        title, stage, controls=(html.Span(score_words(overall, name), className="scores"),), className=f"parity {name}"
+    )
 
 
 def _errors_panel(by: str, found, same) -> html.Section:
@@ -131,7 +154,12 @@ def _spread_panel() -> html.Section:
         "spread-scatter",
         "Force error against predicted force spread of every atom",
         figure=logarithmic("predicted spread of the force, eV/Å", "error |ΔF|, eV/Å"),
-        children=(html.Div(empty("accuracy", "No spread to compare", "One potential alone has no spread: train two or more."), className="no-points hidden"),),
+        children=(
+            html.Div(
+                empty("accuracy", "No spread to compare", "One potential alone has no spread: train two or more."),
+                className="no-points hidden",
+            ),
+        ),
     )
     histogram = dcc.Graph(id="spread-histogram", config=FIGURE_CONFIG, responsive=True, className="hidden fill")
     return panel(
@@ -139,7 +167,11 @@ def _spread_panel() -> html.Section:
         scatter,
         histogram,
         context=html.Span("", **{"data-part": "correlation"}),
-        controls=(segments("spread", (("scatter", "Error"), ("forces", "Forces"), ("energy", "Energy")), "scatter", "Spread of"),),
+        controls=(
+            segments(
+                "spread", (("scatter", "Error"), ("forces", "Forces"), ("energy", "Energy")), "scatter", "Spread of"
+            ),
+        ),
         className="spread",
     )
 
@@ -148,7 +180,15 @@ def _nothing() -> html.Div:
     return html.Div(
         [
             crumbs("Accuracy"),
-            html.Section(empty("accuracy", "No model has been evaluated yet", "Train a model on a dataset; it is evaluated as soon as it is ready.", dcc.Link("Go to the library", href="/", className="button primary")), className="panel"),
+            html.Section(
+                empty(
+                    "accuracy",
+                    "No model has been evaluated yet",
+                    "Train a model on a dataset; it is evaluated as soon as it is ready.",
+                    dcc.Link("Go to the library", href="/", className="button primary"),
+                ),
+                className="panel",
+            ),
         ],
         className="list-page",
     )

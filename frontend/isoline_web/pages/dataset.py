@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
+
 from isoline.domain.recipe import AcsfDescriptor, Describe, SoapDescriptor
 from isoline.services import atlas, library, training
 
@@ -16,7 +17,13 @@ from ..icons import icon
 from ..shell import crumbs
 from . import train_dialog
 
-FORMATS = (("extxyz", "Extended XYZ"), ("extxyz.gz", "Extended XYZ, gzip"), ("extxyz.xz", "Extended XYZ, xz"), ("db", "ASE database"), ("traj", "ASE trajectory"))
+FORMATS = (
+    ("extxyz", "Extended XYZ"),
+    ("extxyz.gz", "Extended XYZ, gzip"),
+    ("extxyz.xz", "Extended XYZ, xz"),
+    ("db", "ASE database"),
+    ("traj", "ASE trajectory"),
+)
 
 
 def register(desk: Desk) -> None:
@@ -29,7 +36,13 @@ def register(desk: Desk) -> None:
             [
                 crumbs(("Library", "/"), shown.dataset),
                 dcc.Store(id="dataset-version", data=shown.id),
-                html.Header([html.H1(shown.dataset), html.Span(f"v{shown.version}", className="muted"), html.Div(_actions(bench, shown), className="row push")]),
+                html.Header(
+                    [
+                        html.H1(shown.dataset),
+                        html.Span(f"v{shown.version}", className="muted"),
+                        html.Div(_actions(bench, shown), className="row push"),
+                    ]
+                ),
                 _contents(shown),
                 html.Div([_groups(shown), _splits(shown), _origins(bench, shown)], className="columns"),
                 _versions(cards, shown),
@@ -43,14 +56,29 @@ def register(desk: Desk) -> None:
     desk.router.add("/datasets/<name>", "Dataset", layout)
     train_dialog.register(desk)
 
-    @desk.answers(Output(ids.PLACE, "href", allow_duplicate=True), Input("dataset-retrain", "n_clicks"), State("dataset-version", "data"), prevent_initial_call=True)
+    @desk.answers(
+        Output(ids.PLACE, "href", allow_duplicate=True),
+        Input("dataset-retrain", "n_clicks"),
+        State("dataset-version", "data"),
+        prevent_initial_call=True,
+    )
     def retrain(_, version):
         jobs = training.retrain(bench, desk.actor, version)
         notify("Retraining", f"{words.plural(len(jobs), 'job')} queued: {jobs[0].title}", colour="green")
         return "/jobs"
 
-    desk.app.clientside_callback(ClientsideFunction("shell", "open"), Output("describe-dialog", "opened"), Input("dataset-describe", "n_clicks"), prevent_initial_call=True)
-    desk.app.clientside_callback(ClientsideFunction("shell", "open"), Output("export-dialog", "opened"), Input("dataset-export", "n_clicks"), prevent_initial_call=True)
+    desk.app.clientside_callback(
+        ClientsideFunction("shell", "open"),
+        Output("describe-dialog", "opened"),
+        Input("dataset-describe", "n_clicks"),
+        prevent_initial_call=True,
+    )
+    desk.app.clientside_callback(
+        ClientsideFunction("shell", "open"),
+        Output("export-dialog", "opened"),
+        Input("dataset-export", "n_clicks"),
+        prevent_initial_call=True,
+    )
 
     @desk.answers(
         Output("describe-dialog", "opened", allow_duplicate=True),
@@ -66,7 +94,12 @@ def register(desk: Desk) -> None:
         notify(job.title, "The map is open to look at as soon as PCA is ready.")
         return False
 
-    @desk.answers(Output("dataset-map", "children"), Input(ids.JOB_CHANGES, "data"), State("dataset-version", "data"), prevent_initial_call=True)
+    @desk.answers(
+        Output("dataset-map", "children"),
+        Input(ids.JOB_CHANGES, "data"),
+        State("dataset-version", "data"),
+        prevent_initial_call=True,
+    )
     def offer_map(_, version):
         return _map_words(bench, version) if version else no_update
 
@@ -85,7 +118,11 @@ def _actions(bench, card) -> list:
         dcc.Link(_map_words(bench, card.id), id="dataset-map", href=f"/map/{card.id}", className="button"),
         button("dataset-describe", "molecule", "Describe…"),
         button("dataset-export", "export", "Export…"),
-        html.Span(button("dataset-retrain", "retrain", "Retrain"), className="" if has_model else "hidden", title="Train with the last recipe, from the last model, and compare both"),
+        html.Span(
+            button("dataset-retrain", "retrain", "Retrain"),
+            className="" if has_model else "hidden",
+            title="Train with the last recipe, from the last model, and compare both",
+        ),
         button("train-open", "train", "Train…", "primary"),
     ]
 
@@ -105,7 +142,11 @@ def _contents(card) -> html.Section:
 
 
 def _groups(card) -> html.Section:
-    return panel("Groups", html.Div(counts_table("Group", card.groups, "no group"), className="scroll", style={"maxHeight": "300px"}), context=words.count(len(card.groups)))
+    return panel(
+        "Groups",
+        html.Div(counts_table("Group", card.groups, "no group"), className="scroll", style={"maxHeight": "300px"}),
+        context=words.count(len(card.groups)),
+    )
 
 
 def _splits(card) -> html.Section:
@@ -115,10 +156,18 @@ def _splits(card) -> html.Section:
 def _origins(bench, card) -> html.Section:
     found = library.provenance(bench, card.id, 0)
     rows = [
-        html.Tr([html.Td(origin.source, className="name"), html.Td(origin.sha256[:12], className="mono", title=origin.sha256), html.Td([words.ago(origin.added), html.Span(f" · {origin.added_by}", className="muted")])])
+        html.Tr(
+            [
+                html.Td(origin.source, className="name"),
+                html.Td(origin.sha256[:12], className="mono", title=origin.sha256),
+                html.Td([words.ago(origin.added), html.Span(f" · {origin.added_by}", className="muted")]),
+            ]
+        )
         for origin in found
     ]
-    levels = html.Div(["Level of theory: ", html.B(", ".join(card.levels_of_theory) or "unspecified")], className="body")
+    levels = html.Div(
+        ["Level of theory: ", html.B(", ".join(card.levels_of_theory) or "unspecified")], className="body"
+    )
     head = html.Thead(html.Tr([html.Th("Source of the first structure"), html.Th("SHA-256"), html.Th("Added")]))
     return panel("Provenance", levels, html.Table([head, html.Tbody(rows)], className="table rows"))
 
@@ -127,20 +176,45 @@ def _versions(cards, shown) -> html.Section:
     rows = [
         html.Tr(
             [
-                html.Td(dcc.Link(f"v{card.version}", href=f"/datasets/{card.dataset}?version={card.version}"), className="name"),
+                html.Td(
+                    dcc.Link(f"v{card.version}", href=f"/datasets/{card.dataset}?version={card.version}"),
+                    className="name",
+                ),
                 html.Td(words.count(card.n_structures), className="n"),
                 html.Td(label_pills(card)),
                 html.Td(card.note or "–", className="muted"),
                 html.Td(card.key[:12], className="mono"),
                 html.Td([words.ago(card.created), html.Span(f" · {card.created_by}", className="muted")]),
-                html.Td(dcc.Link([icon("map", small=True), "Map"], href=f"/map/{card.id}", className="button small"), className="n"),
+                html.Td(
+                    dcc.Link([icon("map", small=True), "Map"], href=f"/map/{card.id}", className="button small"),
+                    className="n",
+                ),
             ],
             style={"background": "var(--accent-soft)"} if card.id == shown.id and len(cards) > 1 else None,
         )
         for card in cards
     ]
-    head = html.Thead(html.Tr([html.Th(t, className=c) for t, c in (("Version", ""), ("Structures", "n"), ("Labels", ""), ("Note", ""), ("Content", ""), ("Made", ""), ("", ""))]))
-    return panel("Versions", html.Div(html.Table([head, html.Tbody(rows)], className="table"), className="scroll"), context=words.count(len(cards)))
+    head = html.Thead(
+        html.Tr(
+            [
+                html.Th(t, className=c)
+                for t, c in (
+                    ("Version", ""),
+                    ("Structures", "n"),
+                    ("Labels", ""),
+                    ("Note", ""),
+                    ("Content", ""),
+                    ("Made", ""),
+                    ("", ""),
+                )
+            ]
+        )
+    )
+    return panel(
+        "Versions",
+        html.Div(html.Table([head, html.Tbody(rows)], className="table"), className="scroll"),
+        context=words.count(len(cards)),
+    )
 
 
 def _describe_dialog() -> object:
@@ -159,8 +233,19 @@ def _describe_dialog() -> object:
                     value="soap",
                     allowDeselect=False,
                 ),
-                dmc.NumberInput(id="describe-cutoff", label="Cutoff", description="Radius of an environment, Å", value=5.0, min=1.5, max=12, step=0.5),
-                html.Div(html.Button("Describe", id="describe-start", type="button", className="button primary push"), className="row"),
+                dmc.NumberInput(
+                    id="describe-cutoff",
+                    label="Cutoff",
+                    description="Radius of an environment, Å",
+                    value=5.0,
+                    min=1.5,
+                    max=12,
+                    step=0.5,
+                ),
+                html.Div(
+                    html.Button("Describe", id="describe-start", type="button", className="button primary push"),
+                    className="row",
+                ),
             ],
             className="stack",
         ),
@@ -169,7 +254,12 @@ def _describe_dialog() -> object:
 
 def _export_dialog(card) -> object:
     links = [
-        html.A([icon("export", small=True), word], href=f"/api/versions/{card.id}/export?suffix={suffix}", download=True, className="button")
+        html.A(
+            [icon("export", small=True), word],
+            href=f"/api/versions/{card.id}/export?suffix={suffix}",
+            download=True,
+            className="button",
+        )
         for suffix, word in FORMATS
     ]
     said = html.P("Energies, forces and stresses come back bit for bit from extended XYZ.", className="muted")

@@ -7,6 +7,7 @@ import re
 import dash_mantine_components as dmc
 from dash import ALL, Input, Output, State, dcc, html
 from dash.exceptions import PreventUpdate
+
 from isoline.domain.contract import Contract
 from isoline.domain.recipe import Import
 from isoline.services import intake, library, work
@@ -37,7 +38,13 @@ def register(desk: Desk) -> None:
                 dcc.Store(id="contract-now", data=None),
                 dcc.Store(id="import-job"),
                 _files(),
-                html.Div(html.Div(className="skeleton", style={"height": "180px"}), id="survey-busy", className="hidden", role="status", **{"aria-label": "Reading the files"}),
+                html.Div(
+                    html.Div(className="skeleton", style={"height": "180px"}),
+                    id="survey-busy",
+                    className="hidden",
+                    role="status",
+                    **{"aria-label": "Reading the files"},
+                ),
                 html.Div(id="contract", className="stack"),
                 html.Div(_destination(known), id="destination", className="hidden"),
                 html.Div(id="import-progress", className="stack"),
@@ -62,16 +69,26 @@ def register(desk: Desk) -> None:
         prevent_initial_call=True,
     )
     def survey(uploads, values, fields, before, dataset):
-        chosen = {field["contract"]: value for field, value in zip(fields, values, strict=True) if value not in (None, "")}
+        chosen = {
+            field["contract"]: value for field, value in zip(fields, values, strict=True) if value not in (None, "")
+        }
         asked = {"uploads": [upload["id"] for upload in uploads], "contract": chosen}
         if not uploads:
             return [], None, "hidden", True, dataset
         if before and before["uploads"] == asked["uploads"] and (before["contract"] == chosen or not chosen):
             raise PreventUpdate
         kept = chosen if before and before["uploads"] == asked["uploads"] else {}
-        found = intake.survey(bench, [intake.upload_path(bench, upload) for upload in asked["uploads"]], Contract(**kept))
+        found = intake.survey(
+            bench, [intake.upload_path(bench, upload) for upload in asked["uploads"]], Contract(**kept)
+        )
         shown = {name: value for name, value in _shown(found.contract).items() if value}
-        return contract_form(found), {"uploads": asked["uploads"], "contract": shown}, "", not found.accepted, dataset or _name_of(uploads[0]["name"])
+        return (
+            contract_form(found),
+            {"uploads": asked["uploads"], "contract": shown},
+            "",
+            not found.accepted,
+            dataset or _name_of(uploads[0]["name"]),
+        )
 
     @desk.answers(
         Output("import-job", "data"),
@@ -85,10 +102,20 @@ def register(desk: Desk) -> None:
     )
     def start(_, asked, dataset, theory, split):
         contract = Contract(**asked["contract"], level_of_theory=theory or "")
-        recipe = Import(uploads=tuple(asked["uploads"]), dataset=(dataset or "").strip() or "unnamed", contract=contract, split=split or "")
+        recipe = Import(
+            uploads=tuple(asked["uploads"]),
+            dataset=(dataset or "").strip() or "unnamed",
+            contract=contract,
+            split=split or "",
+        )
         return intake.start_import(bench, desk.actor, recipe).id, True
 
-    @desk.answers(Output("import-progress", "children"), Input("import-job", "data"), Input(ids.JOB_CHANGES, "data"), prevent_initial_call=True)
+    @desk.answers(
+        Output("import-progress", "children"),
+        Input("import-job", "data"),
+        Input(ids.JOB_CHANGES, "data"),
+        prevent_initial_call=True,
+    )
     def follow(id, changes):
         if id is None:
             raise PreventUpdate
@@ -98,7 +125,10 @@ def register(desk: Desk) -> None:
 def _shown(contract: Contract) -> dict:
     """The fields of a contract that the form shows, "none" for a label that is left out."""
     keys = {name: getattr(contract, name) or "none" for name in ("energy_key", "forces_key", "stress_key")}
-    return keys | {name: getattr(contract, name) for name in ("energy_unit", "stress_unit", "length_unit", "energy_is", "stress_kind", "voigt_order")}
+    return keys | {
+        name: getattr(contract, name)
+        for name in ("energy_unit", "stress_unit", "length_unit", "energy_is", "stress_kind", "voigt_order")
+    }
 
 
 def _name_of(file: str) -> str:
@@ -111,8 +141,15 @@ def _files() -> html.Section:
         [
             glyph("import"),
             html.B("Drop files here"),
-            html.Span("Extended XYZ (also .gz, .xz), OUTCAR, vasprun.xml, CP2K, Quantum ESPRESSO, FHI-aims, ASE database or trajectory"),
-            html.Button([icon("file", small=True), "Choose files"], type="button", className="button", **{"data-act": "choose-files"}),
+            html.Span(
+                "Extended XYZ (also .gz, .xz), OUTCAR, vasprun.xml, CP2K, Quantum ESPRESSO, FHI-aims, ASE db or traj"
+            ),
+            html.Button(
+                [icon("file", small=True), "Choose files"],
+                type="button",
+                className="button",
+                **{"data-act": "choose-files"},
+            ),
         ],
         id="drop-zone",
         className="empty drop",
@@ -125,10 +162,33 @@ def _destination(known: list[str]) -> html.Section:
         "Into",
         html.Div(
             [
-                dmc.Autocomplete(id="import-dataset", label="Dataset", description="A new name, or a dataset to extend", data=known),
-                dmc.TextInput(id="import-theory", label="Level of theory", description="What computed the labels, e.g. PBE, VASP, 520 eV", placeholder="as the file says"),
-                dmc.Select(id="import-split", label="Split", description="Of all frames", data=[{"value": key, "label": word} for key, word in SPLITS], value="", allowDeselect=False),
-                html.Div(html.Button([icon("import", small=True), "Import"], id="import-start", type="button", className="button primary push", disabled=True), className="row"),
+                dmc.Autocomplete(
+                    id="import-dataset", label="Dataset", description="A new name, or a dataset to extend", data=known
+                ),
+                dmc.TextInput(
+                    id="import-theory",
+                    label="Level of theory",
+                    description="What computed the labels, e.g. PBE, VASP, 520 eV",
+                    placeholder="as the file says",
+                ),
+                dmc.Select(
+                    id="import-split",
+                    label="Split",
+                    description="Of all frames",
+                    data=[{"value": key, "label": word} for key, word in SPLITS],
+                    value="",
+                    allowDeselect=False,
+                ),
+                html.Div(
+                    html.Button(
+                        [icon("import", small=True), "Import"],
+                        id="import-start",
+                        type="button",
+                        className="button primary push",
+                        disabled=True,
+                    ),
+                    className="row",
+                ),
             ],
             className="form four body",
         ),
@@ -137,17 +197,31 @@ def _destination(known: list[str]) -> html.Section:
 
 def _progress(job) -> list:
     if job.error:
-        return [trouble(job.error["message"], job.error.get("hint", "")), *([fault_table(job.error["details"])] if job.error.get("details") else [])]
+        return [
+            trouble(job.error["message"], job.error.get("hint", "")),
+            *([fault_table(job.error["details"])] if job.error.get("details") else []),
+        ]
     done = str(job.state) == "done"
     result = job.result or {}
     said = job.message
     if done:
-        said = f"{words.plural(result['added'], 'structure')} added to {result['dataset']} v{result['version']}" + (f", {words.plural(result['duplicates'], 'duplicate')} left out" if result.get("duplicates") else "")
+        said = f"{words.plural(result['added'], 'structure')} added to {result['dataset']} v{result['version']}" + (
+            f", {words.plural(result['duplicates'], 'duplicate')} left out" if result.get("duplicates") else ""
+        )
     links = [dcc.Link(word, href=href, className="button primary") for word, href in made_by(job)]
     return [
         panel(
             "Import",
-            html.Div([progress(job), html.Div([html.Span(said, **{"data-part": "message"}), html.Div(links, className="row push")], className="row")], className="body stack"),
+            html.Div(
+                [
+                    progress(job),
+                    html.Div(
+                        [html.Span(said, **{"data-part": "message"}), html.Div(links, className="row push")],
+                        className="row",
+                    ),
+                ],
+                className="body stack",
+            ),
             *(trouble(warning, warning=True) for warning in result.get("warnings", [])),
             context=state(str(job.state)),
             **{"data-job": str(job.id)},

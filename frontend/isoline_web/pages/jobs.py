@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dash import Input, Output, State, dcc, html, no_update
+
 from isoline.domain.job import ENDED
 from isoline.services import work
 
@@ -15,7 +16,16 @@ from ..components.recipe_form import words as field_words
 from ..components.states import empty, trouble
 from ..shell import crumbs
 
-HEAD = (("", "n", 52), ("State", "", 104), ("Job", "", 0), ("Progress", "", 150), ("Now", "", 320), ("Queued", "", 100), ("Took", "n", 100), ("", "", 132))
+HEAD = (
+    ("", "n", 52),
+    ("State", "", 104),
+    ("Job", "", 0),
+    ("Progress", "", 150),
+    ("Now", "", 320),
+    ("Queued", "", 100),
+    ("Took", "n", 100),
+    ("", "", 132),
+)
 LINES = 500
 
 
@@ -24,7 +34,12 @@ def register(desk: Desk) -> None:
 
     def listing(**_):
         return html.Div(
-            [crumbs("Jobs"), html.Header(html.H1("Jobs")), html.Div(_lists(bench), id="jobs-list", className="stack"), html.Div(_workers(bench), id="workers")],
+            [
+                crumbs("Jobs"),
+                html.Header(html.H1("Jobs")),
+                html.Div(_lists(bench), id="jobs-list", className="stack"),
+                html.Div(_workers(bench), id="workers"),
+            ],
             className="list-page",
         )
 
@@ -46,11 +61,22 @@ def register(desk: Desk) -> None:
     desk.router.add("/jobs", "Jobs", listing)
     desk.router.add("/jobs/<id>", "Job", single)
 
-    @desk.answers(Output("jobs-list", "children"), Output("workers", "children"), Input(ids.JOB_CHANGES, "data"), prevent_initial_call=True)
+    @desk.answers(
+        Output("jobs-list", "children"),
+        Output("workers", "children"),
+        Input(ids.JOB_CHANGES, "data"),
+        prevent_initial_call=True,
+    )
     def renew_list(_):
         return _lists(bench), _workers(bench)
 
-    @desk.answers(Output("job-summary", "children"), Output("job-log", "children"), Input(ids.JOB_CHANGES, "data"), State("job", "data"), prevent_initial_call=True)
+    @desk.answers(
+        Output("job-summary", "children"),
+        Output("job-log", "children"),
+        Input(ids.JOB_CHANGES, "data"),
+        State("job", "data"),
+        prevent_initial_call=True,
+    )
     def renew_job(changes, id):
         if id is None or str(id) not in (changes or {}):
             return no_update, no_update
@@ -60,14 +86,38 @@ def register(desk: Desk) -> None:
 def _lists(bench) -> list:
     jobs = work.jobs(bench, limit=200)
     if not jobs:
-        return [html.Section(empty("jobs", "Nothing has run yet", "Imports, maps, training and evaluations appear here.", dcc.Link("Go to the library", href="/", className="button primary")), className="panel")]
+        return [
+            html.Section(
+                empty(
+                    "jobs",
+                    "Nothing has run yet",
+                    "Imports, maps, training and evaluations appear here.",
+                    dcc.Link("Go to the library", href="/", className="button primary"),
+                ),
+                className="panel",
+            )
+        ]
     groups = (
         ("Under way", [job for job in jobs if job.state not in ENDED]),
         ("Ended", [job for job in jobs if job.state in ENDED]),
     )
-    head = html.Thead(html.Tr([html.Th(title, className=look, style={"width": f"{width}px"} if width else None) for title, look, width in HEAD]))
+    head = html.Thead(
+        html.Tr(
+            [
+                html.Th(title, className=look, style={"width": f"{width}px"} if width else None)
+                for title, look, width in HEAD
+            ]
+        )
+    )
     return [
-        panel(title, html.Div(html.Table([head, html.Tbody([job_row(job) for job in found])], className="table jobs"), className="scroll"), context=words.count(len(found)))
+        panel(
+            title,
+            html.Div(
+                html.Table([head, html.Tbody([job_row(job) for job in found])], className="table jobs"),
+                className="scroll",
+            ),
+            context=words.count(len(found)),
+        )
         for title, found in groups
         if found
     ]
@@ -76,21 +126,40 @@ def _lists(bench) -> list:
 def _workers(bench) -> html.Section:
     alive = work.workers(bench)
     if not alive:
-        return trouble("No worker is running, so queued jobs wait.", "Start one with `isoline worker`; `isoline up` starts one by itself.", warning=True)
+        return trouble(
+            "No worker is running, so queued jobs wait.",
+            "Start one with `isoline worker`; `isoline up` starts one by itself.",
+            warning=True,
+        )
     rows = [
-        html.Tr([html.Td(html.Span([html.Span(className="dot done"), "alive"], className="state")), html.Td(f"{card.host}", className="name"), html.Td(", ".join(card.queues)), html.Td(card.device or "cpu"), html.Td(f"pid {card.pid}", className="muted")])
+        html.Tr(
+            [
+                html.Td(html.Span([html.Span(className="dot done"), "alive"], className="state")),
+                html.Td(f"{card.host}", className="name"),
+                html.Td(", ".join(card.queues)),
+                html.Td(card.device or "cpu"),
+                html.Td(f"pid {card.pid}", className="muted"),
+            ]
+        )
         for card in alive
     ]
     return panel("Workers", html.Table(html.Tbody(rows), className="table rows"), context=words.count(len(alive)))
 
 
 def _summary(job) -> list:
-    links = [dcc.Link(word, href=href, className="button small primary") for word, href in made_by(job)] if str(job.state) == "done" else job_actions(job)
+    links = (
+        [dcc.Link(word, href=href, className="button small primary") for word, href in made_by(job)]
+        if str(job.state) == "done"
+        else job_actions(job)
+    )
     parts = [
         html.Header([html.H1(job.title), html.Div(links, className="row push")]),
         panel(
             "Progress",
-            html.Div([progress(job), html.Div(job.message, className="muted", **{"data-part": "message"})], className="body stack"),
+            html.Div(
+                [progress(job), html.Div(job.message, className="muted", **{"data-part": "message"})],
+                className="body stack",
+            ),
             facts(
                 ("State", state(str(job.state))),
                 ("Queued", words.ago(job.created)),
@@ -109,12 +178,38 @@ def _summary(job) -> list:
 
 
 def fault_table(details: list[dict]) -> html.Section:
-    head = html.Thead(html.Tr([html.Th("File"), html.Th("Frame", className="n"), html.Th("Atom", className="n"), html.Th("What"), html.Th("Fault")]))
+    head = html.Thead(
+        html.Tr(
+            [
+                html.Th("File"),
+                html.Th("Frame", className="n"),
+                html.Th("Atom", className="n"),
+                html.Th("What"),
+                html.Th("Fault"),
+            ]
+        )
+    )
     rows = [
-        html.Tr([html.Td(one.get("file", "")), html.Td(_or_dash(one.get("frame")), className="n"), html.Td(_or_dash(one.get("atom")), className="n"), html.Td(one.get("field", ""), className="mono"), html.Td(one.get("message", ""))])
+        html.Tr(
+            [
+                html.Td(one.get("file", "")),
+                html.Td(_or_dash(one.get("frame")), className="n"),
+                html.Td(_or_dash(one.get("atom")), className="n"),
+                html.Td(one.get("field", ""), className="mono"),
+                html.Td(one.get("message", "")),
+            ]
+        )
         for one in details
     ]
-    return panel("Faults", html.Div(html.Table([head, html.Tbody(rows)], className="table rows"), className="scroll", style={"maxHeight": "360px"}), context=words.count(len(details)))
+    return panel(
+        "Faults",
+        html.Div(
+            html.Table([head, html.Tbody(rows)], className="table rows"),
+            className="scroll",
+            style={"maxHeight": "360px"},
+        ),
+        context=words.count(len(details)),
+    )
 
 
 def _or_dash(value: object) -> str:
@@ -122,7 +217,9 @@ def _or_dash(value: object) -> str:
 
 
 def _recipe(job) -> html.Section:
-    rows = [html.Tr([html.Td(field_words(name)), html.Td(str(value), className="n")]) for name, value in job.recipe.items()]
+    rows = [
+        html.Tr([html.Td(field_words(name)), html.Td(str(value), className="n")]) for name, value in job.recipe.items()
+    ]
     return panel("Recipe", html.Table(html.Tbody(rows), className="table rows"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from dash import ALL, Input, Output, ctx, dcc, html, no_update
+
 from isoline.domain.job import ENDED
 from isoline.services import library, training, work
 
@@ -33,7 +34,9 @@ def register(desk: Desk) -> None:
                     [
                         html.H1("Library"),
                         html.Span(className="push"),
-                        dcc.Link([icon("import", small=True), "Import files"], href="/import", className="button primary"),
+                        dcc.Link(
+                            [icon("import", small=True), "Import files"], href="/import", className="button primary"
+                        ),
                     ]
                 ),
                 html.Div(_listing(bench), id="library-list", className="stack"),
@@ -47,7 +50,9 @@ def register(desk: Desk) -> None:
     def renew(changes):
         return _listing(bench) if _matters(changes) else no_update
 
-    @desk.answers(Output(ids.SINK, "data", allow_duplicate=True), Input({"sample": ALL}, "n_clicks"), prevent_initial_call=True)
+    @desk.answers(
+        Output(ids.SINK, "data", allow_duplicate=True), Input({"sample": ALL}, "n_clicks"), prevent_initial_call=True
+    )
     def make_sample(clicks):
         if not any(clicks):
             return no_update
@@ -67,9 +72,36 @@ def _listing(bench) -> list:
         return [html.Section(_first_start(pending), className="panel")]
     models = Counter(model.version for model in training.models(bench))
     rows = [_row(card, sum(models[version.id] for version in library.versions(bench, card.dataset))) for card in cards]
-    head = html.Thead(html.Tr([html.Th(t, className=c) for t, c in (("Dataset", ""), ("Version", "n"), ("Structures", "n"), ("Atoms", "n"), ("Labels", ""), ("Elements", ""), ("Models", "n"), ("Changed", ""), ("", ""))]))
+    head = html.Thead(
+        html.Tr(
+            [
+                html.Th(t, className=c)
+                for t, c in (
+                    ("Dataset", ""),
+                    ("Version", "n"),
+                    ("Structures", "n"),
+                    ("Atoms", "n"),
+                    ("Labels", ""),
+                    ("Elements", ""),
+                    ("Models", "n"),
+                    ("Changed", ""),
+                    ("", ""),
+                )
+            ]
+        )
+    )
     table = html.Div(html.Table([head, html.Tbody(rows)], className="table"), className="scroll")
-    samples = html.Div([html.Span("Sample projects:", className="muted"), *(_sample_button(name, title, small=True) for name, title, _ in SAMPLES if not any(card.dataset == name for card in cards))], className="row")
+    samples = html.Div(
+        [
+            html.Span("Sample projects:", className="muted"),
+            *(
+                _sample_button(name, title, small=True)
+                for name, title, _ in SAMPLES
+                if not any(card.dataset == name for card in cards)
+            ),
+        ],
+        className="row",
+    )
     return [panel("Datasets", table, context=words.count(len(cards))), *(samples,) * bool(len(samples.children) > 1)]
 
 
@@ -84,23 +116,42 @@ def _row(card, n_models: int) -> html.Tr:
             html.Td(" ".join(words.symbols(card.elements))),
             html.Td(dcc.Link(words.count(n_models), href="/models") if n_models else "–", className="n"),
             html.Td([words.ago(card.created), html.Span(f" · {card.created_by}", className="muted")]),
-            html.Td(dcc.Link([icon("map", small=True), "Map"], href=f"/map/{card.id}", className="button small"), className="n"),
+            html.Td(
+                dcc.Link([icon("map", small=True), "Map"], href=f"/map/{card.id}", className="button small"),
+                className="n",
+            ),
         ]
     )
 
 
 def _first_start(pending: list) -> html.Div:
     cards = html.Div(
-        [html.Div([html.B(title), html.Span(text), _sample_button(name, f"Make {title.lower()}")], className="card") for name, title, text in SAMPLES],
+        [
+            html.Div([html.B(title), html.Span(text), _sample_button(name, f"Make {title.lower()}")], className="card")
+            for name, title, text in SAMPLES
+        ],
         className="cards",
     )
     waiting = [
-        html.Div([html.Span(className="dot running"), html.Span(job.title), html.Span(job.message, className="muted", **{"data-part": "message"})], className="row", **{"data-job": str(job.id)})
+        html.Div(
+            [
+                html.Span(className="dot running"),
+                html.Span(job.title),
+                html.Span(job.message, className="muted", **{"data-part": "message"}),
+            ],
+            className="row",
+            **{"data-job": str(job.id)},
+        )
         for job in pending
     ]
     return html.Div(
         [
-            empty("library", "No datasets yet", "Import your own calculations, or start with a sample project: neither needs a download.", dcc.Link([icon("import", small=True), "Import files"], href="/import", className="button primary")),
+            empty(
+                "library",
+                "No datasets yet",
+                "Import your own calculations, or start with a sample project: neither needs a download.",
+                dcc.Link([icon("import", small=True), "Import files"], href="/import", className="button primary"),
+            ),
             html.Div([*waiting, cards], className="stack", style={"alignItems": "center", "padding": "0 24px 40px"}),
         ]
     )

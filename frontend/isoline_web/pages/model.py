@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dash_mantine_components as dmc
 from dash import Input, Output, State, dcc, html
+
 from isoline.domain.recipe import Evaluate
 from isoline.services import accuracy, library, training
 
@@ -35,10 +36,32 @@ def register(desk: Desk) -> None:
                         html.H1(model.name),
                         html.Div(
                             [
-                                dmc.Select(id="evaluate-on", data=datasets, placeholder="Dataset", searchable=True, w=200, **{"aria-label": "Evaluate on"}),
-                                html.Button([icon("accuracy", small=True), "Evaluate"], id="evaluate", type="button", className="button primary"),
-                                html.A([icon("export", small=True), "Weights"], href=f"/api/models/{model.id}/files/model.safetensors", className="button", download=f"model-{model.id}.safetensors"),
-                                html.A([icon("export", small=True), "Description"], href=f"/api/models/{model.id}/files/model.json", className="button", download=f"model-{model.id}.json"),
+                                dmc.Select(
+                                    id="evaluate-on",
+                                    data=datasets,
+                                    placeholder="Dataset",
+                                    searchable=True,
+                                    w=200,
+                                    **{"aria-label": "Evaluate on"},
+                                ),
+                                html.Button(
+                                    [icon("accuracy", small=True), "Evaluate"],
+                                    id="evaluate",
+                                    type="button",
+                                    className="button primary",
+                                ),
+                                html.A(
+                                    [icon("export", small=True), "Weights"],
+                                    href=f"/api/models/{model.id}/files/model.safetensors",
+                                    className="button",
+                                    download=f"model-{model.id}.safetensors",
+                                ),
+                                html.A(
+                                    [icon("export", small=True), "Description"],
+                                    href=f"/api/models/{model.id}/files/model.json",
+                                    className="button",
+                                    download=f"model-{model.id}.json",
+                                ),
                             ],
                             className="row push",
                         ),
@@ -55,7 +78,13 @@ def register(desk: Desk) -> None:
 
     desk.router.add("/models/<id>", "Model", layout)
 
-    @desk.answers(Output(ids.SINK, "data", allow_duplicate=True), Input("evaluate", "n_clicks"), State("evaluate-on", "value"), State("model", "data"), prevent_initial_call=True)
+    @desk.answers(
+        Output(ids.SINK, "data", allow_duplicate=True),
+        Input("evaluate", "n_clicks"),
+        State("evaluate-on", "value"),
+        State("model", "data"),
+        prevent_initial_call=True,
+    )
     def evaluate(_, version, model):
         if not version:
             notify("Choose a dataset to evaluate on")
@@ -64,7 +93,12 @@ def register(desk: Desk) -> None:
         notify(job.title, "Its errors appear here when it is done.")
         return None
 
-    @desk.answers(Output("model-accuracy", "children"), Input(ids.JOB_CHANGES, "data"), State("model", "data"), prevent_initial_call=True)
+    @desk.answers(
+        Output("model-accuracy", "children"),
+        Input(ids.JOB_CHANGES, "data"),
+        State("model", "data"),
+        prevent_initial_call=True,
+    )
     def renew(_, model):
         return _accuracy(bench, training.model(bench, model))
 
@@ -81,7 +115,10 @@ def _summary(model, version) -> html.Section:
             ("Members", words.count(summary.get("members", 1))),
             ("Parameters", words.count(summary.get("n_parameters", 0))),
             ("Trained on", dcc.Link(version.title, href=f"/datasets/{version.dataset}?version={version.version}")),
-            ("Structures", f"{words.count(summary.get('n_train', 0))} + {words.count(summary.get('n_validation', 0))} validation"),
+            (
+                "Structures",
+                f"{words.count(summary.get('n_train', 0))} + {words.count(summary.get('n_validation', 0))} validation",
+            ),
             ("Labels used", labels),
             ("Epochs", f"{words.count(summary.get('epochs', 0))}, best {words.count(summary.get('best_epoch', 0))}"),
             className="flat four two-rows",
@@ -98,20 +135,34 @@ def _accuracy(bench, model) -> list | html.Section:
     for one in found:
         version = library.version(bench, one.version)
         seen = one.summary.get("n_seen", 0)
-        note = f"{words.count(seen)} of {words.count(version.n_structures)} structures were used in training or validation" if seen else "none of these structures was used in training"
+        note = (
+            f"{words.count(seen)} of {words.count(version.n_structures)} structures were used in training or validation"
+            if seen
+            else "none of these structures was used in training"
+        )
         panels.append(
             panel(
                 f"Accuracy on {version.title}",
                 by_group(accuracy.metrics(bench, one.id, "role" if seen else "overall"), "role"),
                 context=note,
-                controls=(dcc.Link([icon("accuracy", small=True), "Parity and spread"], href=f"/accuracy/{one.id}", className="button small"),),
+                controls=(
+                    dcc.Link(
+                        [icon("accuracy", small=True), "Parity and spread"],
+                        href=f"/accuracy/{one.id}",
+                        className="button small",
+                    ),
+                ),
             )
         )
     return html.Div(panels, className="stack")
 
 
 def _recipe(model) -> html.Section:
-    rows = [html.Tr([html.Td(field_words(name)), html.Td(_plain(value), className="n strong")]) for name, value in model.recipe.items() if name not in ("kind", "version", "name", "start")]
+    rows = [
+        html.Tr([html.Td(field_words(name)), html.Td(_plain(value), className="n strong")])
+        for name, value in model.recipe.items()
+        if name not in ("kind", "version", "name", "start")
+    ]
     return panel("Recipe", html.Table(html.Tbody(rows), className="table rows"))
 
 
@@ -125,7 +176,12 @@ def _provenance(bench, model, version) -> html.Section:
         ("Job", dcc.Link(f"#{model.job}", href=f"/jobs/{model.job}") if model.job else "–"),
         ("Made by", f"{model.created_by}, {words.ago(model.created)}"),
     ]
-    return panel("Provenance", html.Table(html.Tbody([html.Tr([html.Td(name), html.Td(value)]) for name, value in rows]), className="table rows"))
+    return panel(
+        "Provenance",
+        html.Table(
+            html.Tbody([html.Tr([html.Td(name), html.Td(value)]) for name, value in rows]), className="table rows"
+        ),
+    )
 
 
 def _plain(value: object) -> str:

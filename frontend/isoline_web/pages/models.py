@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dash import Input, Output, dcc, html, no_update
+
 from isoline.domain.job import ENDED
 from isoline.services import accuracy, library, training, work
 
@@ -19,7 +20,14 @@ def register(desk: Desk) -> None:
     bench = desk.bench
 
     def layout(**_):
-        return html.Div([crumbs("Models"), html.Header(html.H1("Models")), html.Div(_listing(bench), id="models-list", className="stack")], className="list-page")
+        return html.Div(
+            [
+                crumbs("Models"),
+                html.Header(html.H1("Models")),
+                html.Div(_listing(bench), id="models-list", className="stack"),
+            ],
+            className="list-page",
+        )
 
     desk.router.add("/models", "Models", layout)
 
@@ -34,7 +42,9 @@ def _listing(bench) -> list:
     underway = [job for job in work.jobs(bench, limit=50) if job.kind == "train" and job.state not in ENDED]
     shown = []
     if underway:
-        shown.append(panel("In training", html.Table(html.Tbody([job_row(job) for job in underway]), className="table")))
+        shown.append(
+            panel("In training", html.Table(html.Tbody([job_row(job) for job in underway]), className="table"))
+        )
     if models:
         head = html.Thead(
             html.Tr(
@@ -51,9 +61,25 @@ def _listing(bench) -> list:
             )
         )
         rows = [_row(bench, model) for model in models]
-        shown.append(panel("Committees", html.Div(html.Table([head, html.Tbody(rows)], className="table"), className="scroll"), context=words.count(len(models))))
+        shown.append(
+            panel(
+                "Committees",
+                html.Div(html.Table([head, html.Tbody(rows)], className="table"), className="scroll"),
+                context=words.count(len(models)),
+            )
+        )
     elif not underway:
-        shown.append(html.Section(empty("models", "No model yet", "Open a dataset and press Train.", dcc.Link("Go to the library", href="/", className="button primary")), className="panel"))
+        shown.append(
+            html.Section(
+                empty(
+                    "models",
+                    "No model yet",
+                    "Open a dataset and press Train.",
+                    dcc.Link("Go to the library", href="/", className="button primary"),
+                ),
+                className="panel",
+            )
+        )
     return shown
 
 
@@ -61,7 +87,10 @@ def _row(bench, model) -> html.Tr:
     version = library.version(bench, model.version)
     summary = model.summary
     evaluated = accuracy.evaluations(bench, model=model.id)
-    links = [dcc.Link(library.version(bench, one.version).title, href=f"/accuracy/{one.id}", className="pill") for one in evaluated]
+    links = [
+        dcc.Link(library.version(bench, one.version).title, href=f"/accuracy/{one.id}", className="pill")
+        for one in evaluated
+    ]
     return html.Tr(
         [
             html.Td(dcc.Link(model.name, href=f"/models/{model.id}"), className="name"),

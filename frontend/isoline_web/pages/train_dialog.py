@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dash_mantine_components as dmc
 from dash import ALL, Input, Output, State, html, no_update
+
 from isoline.domain.recipe import Train
 from isoline.services import library, training
 
@@ -25,8 +26,23 @@ def train_dialog() -> object:
             [
                 html.P(id="train-what", className="muted"),
                 *recipe_form(Train, "train", FIRST, LEFT_OUT),
-                dmc.Select(id="train-test", label="Also evaluate on", description="A dataset kept apart for testing", data=[], clearable=True, searchable=True),
-                html.Div(html.Button([icon("train", small=True), "Train"], id="train-start", type="button", className="button primary push"), className="row"),
+                dmc.Select(
+                    id="train-test",
+                    label="Also evaluate on",
+                    description="A dataset kept apart for testing",
+                    data=[],
+                    clearable=True,
+                    searchable=True,
+                ),
+                html.Div(
+                    html.Button(
+                        [icon("train", small=True), "Train"],
+                        id="train-start",
+                        type="button",
+                        className="button primary push",
+                    ),
+                    className="row",
+                ),
             ],
             className="stack",
         ),
@@ -49,8 +65,13 @@ def register(desk: Desk) -> None:
         if not clicked:
             return no_update, no_update, no_update
         card = library.version(bench, version)
-        labels = f"{words.count(card.n_energy)} energies, {words.count(card.n_forces)} with forces, {words.count(card.n_stress)} with stress"
-        others = [{"value": str(other.id), "label": f"{other.title} ({words.count(other.n_structures)})"} for other in library.datasets(bench) if other.id != version]
+        counts = (("energies", card.n_energy), ("with forces", card.n_forces), ("with stress", card.n_stress))
+        labels = ", ".join(f"{words.count(n)} {kind}" for kind, n in counts)
+        others = [
+            {"value": str(other.id), "label": f"{other.title} ({words.count(other.n_structures)})"}
+            for other in library.datasets(bench)
+            if other.id != version
+        ]
         return True, f"On {card.title}: {labels}.", others
 
     @desk.answers(
