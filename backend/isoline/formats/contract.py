@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import numpy as np
 
 from ..domain.contract import NONE, Contract
@@ -28,6 +30,8 @@ def stress_kind(key: str, contract: Contract) -> str:
 
 def numbers_of(value: object) -> np.ndarray | None:
     """A value as float64 of any shape, text with numbers included; None for what is no number."""
+    if isinstance(value, np.ndarray) and value.dtype == np.float64:
+        return value
     if isinstance(value, (bool, np.bool_)) or value is None:
         return None
     try:
@@ -53,11 +57,14 @@ def read_energy(raw: RawFrame, key: str, contract: Contract) -> float | str | No
     value = raw.results[key] if in_house else raw.info.get(key)
     if value is None:
         return None
-    numbers = numbers_of(value)
-    if numbers is None or numbers.size != 1:
-        return f"'{str(value)[:60]}' is not a number"
-    energy = float(numbers.reshape(-1)[0])
-    if not np.isfinite(energy):
+    if isinstance(value, (float, int)) and not isinstance(value, bool):
+        energy = float(value)
+    else:
+        numbers = numbers_of(value)
+        if numbers is None or numbers.size != 1:
+            return f"'{str(value)[:60]}' is not a number"
+        energy = float(numbers.reshape(-1)[0])
+    if not isfinite(energy):
         return f"'{str(value)[:60]}' is not finite"
     if in_house:
         return energy

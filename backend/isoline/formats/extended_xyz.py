@@ -162,8 +162,8 @@ def _build(index: int, header: bytes, info: dict, arrays: dict) -> RawFrame | li
     numbers = _atomic_numbers(arrays)
     if isinstance(numbers, str):
         return [(numbers, "species")]
-    unknown = np.flatnonzero(numbers == 0)[:FAULTS_PER_FRAME]
-    if len(unknown):
+    if not numbers.all():
+        unknown = np.flatnonzero(numbers == 0)[:FAULTS_PER_FRAME]
         species = arrays.get("species", numbers)
         return [(f"unknown element '{species[atom]}'", "species", int(atom)) for atom in unknown]
     positions = arrays.pop("pos", None)
@@ -271,40 +271,38 @@ def _atomic_numbers(arrays: dict[str, np.ndarray]) -> np.ndarray | str:
         return "there is no column species:S:1"
     if species.dtype.kind in "if":
         return np.where((species > 0) & (species < 119), species, 0).astype(np.uint8)
-    return np.array([_number(symbol) for symbol in species.tolist()], dtype=np.uint8)
-
-
-def _number(symbol: str) -> int:
-    number = atomic_numbers.get(symbol)
-    if number is None and symbol.isdigit():
-        number = int(symbol)
-    return number if number is not None and number < 119 else 0
+    symbols = species.tolist()
+    if symbols[0].isdigit():
+        return np.array([int(s) if s.isdigit() and len(s) < 4 and int(s) < 119 else 0 for s in symbols], dtype=np.uint8)
+    return np.array([atomic_numbers.get(symbol, 0) for symbol in symbols], dtype=np.uint8)
 
 
 def read_cell(info: dict[str, object]) -> np.ndarray | str:
     """Take `Lattice` out of `info`: (3, 3) row vectors, zeros where there is none; or what is wrong."""
-    key = next((key for key in info if key.lower() == "lattice"), None)
+    key = "Lattice" if "Lattice" in info else next((key for key in info if key.lower() == "lattice"), None)
     if key is None:
         return np.zeros((3, 3))
     value = info.pop(key)
+    if isinstance(value, np.ndarray) and value.shape == (3, 3) and value.dtype.kind in "fi":
+        # The C parser hands vectors over as columns.
+        return np.array(value.T, dtype=float, order="C")
     try:
         values = np.array(value.split() if isinstance(value, str) else value, dtype=float)
     except (ValueError, TypeError, AttributeError):
         return f"'{str(value)[:60]}' is not nine numbers"
     if values.size != 9:
         return f"{values.size} numbers where nine are expected"
-    if not np.isfinite(values).all():
-        return "the cell has numbers that are not finite"
-    # The C parser hands vectors over as columns.
-    return values.reshape(3, 3).T.copy() if values.ndim == 2 else values.reshape(3, 3)
+    return values.reshape(3, 3)
 
 
 def read_pbc(info: dict[str, object], has_cell: bool) -> np.ndarray | str:
     """Take `pbc` out of `info`: (3,) bool; without one, periodic exactly when there is a cell (as ASE does)."""
-    key = next((key for key in info if key.lower() == "pbc"), None)
+    key = "pbc" if "pbc" in info else next((key for key in info if key.lower() == "pbc"), None)
     if key is None:
         return np.full(3, has_cell)
     value = info.pop(key)
+    if isinstance(value, np.ndarray) and value.shape == (3,):
+        return value.astype(bool)
     if isinstance(value, str):
         words = value.replace(",", " ").strip("[]() ").split()
         truth = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}

@@ -114,7 +114,9 @@ class Tally:
 
     def _read(self, raw: RawFrame, kind: str, key: str, file: str) -> object | None:
         """The label under a key, counted; None where it is missing or wrong."""
-        count = self.keys[kind].setdefault(key, KeyCount())
+        count = self.keys[kind].get(key)
+        if count is None:
+            count = self.keys[kind][key] = KeyCount()
         value = {"energy": read_energy, "forces": read_forces, "stress": read_stress}[kind](raw, key, self.contract)
         if value is None:
             return None
