@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from datetime import datetime
 
 import pytest
 from sqlalchemy import insert
@@ -50,6 +51,9 @@ def test_what_is_not_there_is_not_found(bench):
 def test_a_job_is_plain_json(bench, job):
     body = json.loads(json.dumps(work.as_dict(job)))
     assert (body["state"], body["kind"], body["finished"]) == ("queued", "sample", None)
+    assert datetime.fromisoformat(body["created"]).tzinfo is not None, (
+        "a moment without its zone means another hour elsewhere"
+    )
     fail(bench, job)
     body = json.loads(json.dumps(work.as_dict(work.job(bench, job.id))))
     assert (body["state"], body["error"]["kind"], body["message"]) == ("failed", "diverged", "the loss is not finite")
@@ -115,18 +119,6 @@ def test_nobody_and_guests_may_neither_cancel_nor_retry(bench, job):
             act(bench, None, job.id)
         with pytest.raises(NotAllowed):
             act(bench, Actor("somebody", role="guest"), job.id)
-
-
-def test_a_glance_shows_what_changed_since_the_last(bench, job):
-    changed, glance = work.changes(bench)
-    assert changed == []
-    assert work.changes(bench, glance)[0] == []
-    new = submit(bench, OWNER, Sample(name="ethanol"), title="new")
-    changed, glance = work.changes(bench, glance)
-    assert [found.id for found in changed] == [new.id]
-    work.cancel(bench, OWNER, job.id)
-    changed, glance = work.changes(bench, glance)
-    assert [(found.id, found.state) for found in changed] == [(job.id, JobState.CANCELLED)]
 
 
 def test_waiting_tells_each_change_and_ends_with_the_job(bench, job):

@@ -19,8 +19,6 @@ from . import accounts
 
 LONGEST_LOG = 5000
 
-Glance = dict[int, tuple]
-
 
 def jobs(bench: Workbench, *, limit: int = 100, state: JobState | None = None, version: int | None = None) -> list[Job]:
     """Jobs, newest first: all, or those in one state or about one dataset version."""
@@ -42,16 +40,20 @@ def as_dict(record: Job) -> dict:
 
 
 def log(bench: Workbench, id: int, since: int = 0) -> list[dict]:
-    """Lines of a job's log after the line `since`, oldest first: {"id", "at", "line"}. Raises NotFound."""
+    """Lines of a job's log after the line `since`, oldest first: {"id", "at", "line"}.
+
+    Of very many lines these are the newest. Raises NotFound.
+    """
     query = (
         select(job_log.c.id, job_log.c.at, job_log.c.line)
         .where(job_log.c.job_id == id, job_log.c.id > since)
-        .order_by(job_log.c.id)
+        .order_by(job_log.c.id.desc())
         .limit(LONGEST_LOG)
     )
     with bench.read() as connection:
         ledger.get(connection, id)
-        return [{"id": row.id, "at": row.at.isoformat(), "line": row.line} for row in connection.execute(query)]
+        rows = connection.execute(query).all()
+    return [{"id": row.id, "at": row.at.isoformat(), "line": row.line} for row in reversed(rows)]
 
 
 def metrics(bench: Workbench, id: int, since: int = -1) -> dict[str, list]:
@@ -104,17 +106,6 @@ def workers(bench: Workbench, *, all: bool = False) -> list[WorkerCard]:
     with bench.read() as connection:
         found = cards(connection, bench.settings.lease_s)
     return found if all else [card for card in found if card.alive]
-
-
-def changes(bench: Workbench, since: Glance | None = None, *, limit: int = 100) -> tuple[list[Job], Glance]:
-    """Which of the newest jobs changed since an earlier glance, and the glance to ask with next time.
-
-    Without an earlier glance nothing counts as changed.
-    """
-    newest = jobs(bench, limit=limit)
-    glance = {record.id: (record.state, record.progress, record.message, record.attempt) for record in newest}
-    changed = [] if since is None else [record for record in newest if since.get(record.id) != glance[record.id]]
-    return changed, glance
 
 
 def wait(bench: Workbench, id: int, *, every_s: float = 0.2) -> Iterator[Job]:

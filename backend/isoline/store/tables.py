@@ -6,6 +6,8 @@ Embeddings and predictions are column chunks. Data only grows; only jobs, worker
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -22,6 +24,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
 
@@ -35,7 +38,17 @@ metadata = MetaData(
 )
 
 Big = BigInteger().with_variant(Integer, "sqlite")
-Time = DateTime(timezone=True)
+
+
+class Time(TypeDecorator):
+    """A moment, in UTC. SQLite forgets the zone; here it comes back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value, dialect):
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
 
 # People ---------------------------------------------------------------------------------------------------------
 
