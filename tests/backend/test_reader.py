@@ -171,6 +171,13 @@ def test_atomic_numbers_stand_for_symbols(tmp_path):
     assert raw.numbers.tolist() == [14, 8]
 
 
+def test_a_byte_order_mark_and_a_foreign_encoding_do_no_harm(tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_bytes(b"\xef\xbb\xbf1\nProperties=species:S:1:pos:R:3 energy=-1.0 by=J\xf6rg\nH 0 0 0.5\n")
+    (raw,) = frames_of(path)
+    assert raw.info["energy"] == -1.0
+
+
 def test_a_missing_last_line_end_is_only_remarked(tmp_path):
     read = list(open_frames(wrote(tmp_path / "a.xyz", "1\n\nH 0 0 0.5")))
     assert [isinstance(item, RawFrame) for item in read] == [True, False]

@@ -189,7 +189,7 @@ def test_a_false_suffix_is_a_fault(tmp_path, suffix):
         (b"\x28\xb5\x2f\xfd" + b"\0" * 40, "zstd"),
         (bytes(range(256)) * 40, "not a text file"),
         (b"\x89HDF\r\n\x1a\n" + b"\0" * 99, "HDF5"),
-        (GOOD.encode() * 1500 + b"\0\0\0" + GOOD.encode(), "zero byte"),
+        (GOOD.encode() * 2500 + b"\0\0\0" + GOOD.encode(), "zero byte"),
         (zlib.compress(b"abc" * 999), ""),
     ],
 )

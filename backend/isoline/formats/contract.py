@@ -77,8 +77,6 @@ def read_forces(raw: RawFrame, key: str, contract: Contract) -> np.ndarray | tup
     """(atoms, 3) in eV/Å; None where the frame has none; or (what is wrong, atom)."""
     in_house = key in raw.results
     value = raw.results[key] if in_house else raw.arrays.get(key)
-    if value is None and len(raw) == 1 and key in raw.info:
-        value = raw.info[key]
     if value is None:
         return None
     forces = numbers_of(value)

@@ -23,7 +23,7 @@ MOST_COLUMNS = 10_000
 FAULTS_PER_FRAME = 5
 PLAIN = "species:S:1:pos:R:3"
 
-COUNT = re.compile(rb"\s*(\d+)\s*\Z")
+COUNT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\d+)\s*\Z")  # some editors put a byte order mark first
 PROPERTIES = re.compile(rb"(?:^|\s)Properties\s*=\s*\"?([^\s\"]+)", re.IGNORECASE)
 ENTRY = re.compile(rb"(\"[^\"]*\"|[^\s=\"']+)\s*=\s*(\"[^\"]*\"|'[^']*'|\{[^}]*\}|\[[^\]]*\](?:\s*\])?|\S+)")
 

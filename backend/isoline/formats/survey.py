@@ -160,6 +160,6 @@ def _title(path: Path) -> str:
 
 
 def _short_names(paths: list[Path]) -> list[str]:
-    """File names, with as much of the folder as tells them apart."""
+    """File names, with the folder where two files share theirs."""
     names = [path.name for path in paths]
-    return [str(path) if names.count(path.name) > 1 else path.name for path in paths]
+    return [f"{path.parent.name}/{path.name}" if names.count(path.name) > 1 else path.name for path in paths]
