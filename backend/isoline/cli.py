@@ -14,9 +14,8 @@ from .domain.actor import OWNER
 from .domain.contract import Contract
 from .domain.contract import Contract
 from .domain.job import ENDED, Job, JobState
-from .domain.recipe import AcsfDescriptor, Describe, Evaluate, Sample, SoapDescriptor, Train
+from .domain.recipe import AcsfDescriptor, Describe, Evaluate, SoapDescriptor, Train
 from .errors import KINDS, InvalidInput, IsolineError
-from .jobs.submit import submit
 from .jobs.worker_process import ensure_worker
 from .services import accounts, accuracy, intake, library, training, work
 from .workbench import Settings, Workbench, is_loopback
@@ -260,10 +259,7 @@ def export(dataset: str, file: Path, as_json: bool) -> None:
 def demo(wait: bool, as_json: bool) -> None:
     """Make the two sample projects: GFN2-xTB ethanol, PBE silicon. Nothing is downloaded."""
     bench = _open()
-    jobs = [
-        submit(bench, OWNER, Sample(name=name), title=f"Sample project: {name}")
-        for name in ("silicon", "ethanol")
-    ]
+    jobs = [training.sample(bench, OWNER, name) for name in ("silicon", "ethanol")]
     done = _finish(bench, jobs, wait)
     rows = [{"job": job.id, "state": job.state, **(job.result or {})} for job in done]
     _answer(as_json, rows, "\n".join(f"job {row['job']}: {row['state']}" for row in rows))

@@ -81,7 +81,7 @@ def retrain(bench: Workbench, actor: Actor, version_id: int, selection: str | No
 def sample(bench: Workbench, actor: Actor, name: str) -> Job:
     """Queue one of the sample projects that need no download: "silicon" or "ethanol"."""
     accounts.permit(actor, "import")
-    return submit(bench, actor, Sample(name=name), title=f"Sample project: {name}", queue="cpu")
+    return submit(bench, actor, Sample(name=name), title=f"Sample project: {name}")
 
 
 def last_model(bench: Workbench, dataset: str) -> Artifact | None:
