@@ -323,6 +323,30 @@ def test_a_stress_that_follows_from_the_strain_energy_is_said_to(path):
     assert not found.warnings
 
 
+def sheared(order: list[int]) -> str:
+    """A crystal under three different shears, E = ½ Σ C ε² V, the stress written in some order of its components."""
+    parts = []
+    for step in range(24):
+        shear = [0.0, 0.0, 0.0]
+        shear[step // 8] = -0.035 + 0.01 * (step % 8)
+        modulus = np.array([0.3, 0.6, 0.9])
+        stress = np.concatenate([np.zeros(3), modulus * shear])[order]
+        yz, xz, xy = shear
+        cell = f'Lattice="4 {4 * xy} {4 * xz} 0 4 {4 * yz} 0 0 4"'
+        labels = f'energy={-20 + 0.5 * float(modulus @ np.square(shear)) * 64} stress="{" ".join(map(str, stress))}"'
+        parts.append(f"1\n{cell} Properties=species:S:1:pos:R:3 {labels}\nSi 0 0 0\n")
+    return "".join(parts)
+
+
+def test_sheared_cells_tell_the_order_of_the_components(path):
+    vasp = [0, 1, 2, 5, 3, 4]
+    told = [str(warning) for warning in surveyed(path, sheared(vasp)).warnings]
+    assert any("in the order xx yy zz xy yz xz, not xx yy zz yz xz xy" in text for text in told)
+    for text, choice in [(sheared(vasp), {"voigt_order": "xx yy zz xy yz xz"}), (sheared([0, 1, 2, 3, 4, 5]), {})]:
+        found = surveyed(path, text, **choice)
+        assert not any("in the order" in str(warning) for warning in found.warnings)
+
+
 def test_stress_that_looks_like_kbar_is_warned_of(path):
     found = surveyed(path, frame('energy=-3 stress="120 80 95 3 2 1"') * 3)
     assert any("looks like kbar" in str(warning) for warning in found.warnings)

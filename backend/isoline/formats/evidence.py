@@ -7,6 +7,7 @@ import numpy as np
 from ..domain.structure import Structure
 from ..units import ENERGY_UNITS, GPA, HARTREE, KBAR
 from .checks import Box
+from .contract import VOIGT_ORDERS
 
 HEAVIEST_TOLD = 10  # beyond neon, pseudopotential energies can fall on all-electron energies in another unit
 SMALLEST_OFFSET = 1.0  # eV/atom; hot and molten structures of one set lie up to 0.7 above the rest
@@ -130,6 +131,7 @@ class Steps:
 
     def __init__(self) -> None:
         self.rows: list[tuple[float, float, float]] = []  # ΔE, work of forces, work of stress
+        self.strained: list[tuple[float, np.ndarray, np.ndarray]] = []  # ΔE − work of forces, V ε (6,), σ (6,)
         self._before: tuple | None = None
         self._tried = 0
 
@@ -151,7 +153,11 @@ class Steps:
         if (moved and (forces is None or before[2] is None)) or (strained and (stress is None or before[3] is None)):
             return
         force_work = -0.5 * float(np.sum((forces + before[2]) * step)) if moved else 0.0
-        stress_work = 0.5 * volume * float((stress + before[3]) @ strain) if strained else 0.0
+        stress_work = 0.0
+        if strained:
+            mean = (stress + before[3]) / 2
+            stress_work = volume * float(mean @ strain)
+            self.strained.append((energy - before[1] - force_work, volume * strain, mean))
         self.rows.append((energy - before[1], force_work, stress_work))
 
     def slope(self, work: str) -> tuple[float, int] | None:
@@ -168,6 +174,23 @@ class Steps:
         if abs(np.corrcoef(change, done)[0, 1]) < 0.95:
             return None
         return float(change @ done / (done @ done)), len(done)
+
+    def better_order(self, read_as: str) -> str | None:
+        """The Voigt order under which stresses explain the energies of sheared cells far better than as read now."""
+        if len(self.strained) < 5:
+            return None
+        change = np.array([row[0] for row in self.strained])
+        strain, stress = (np.array([row[k] for row in self.strained]) for k in (1, 2))
+        as_written = np.empty_like(stress)
+        as_written[:, VOIGT_ORDERS[read_as]] = stress
+        unexplained = {
+            order: float(np.sum((change - np.einsum("ij,ij->i", as_written[:, places], strain)) ** 2))
+            for order, places in VOIGT_ORDERS.items()
+        }
+        best = min(unexplained, key=unexplained.__getitem__)
+        if unexplained[best] < 0.2 * unexplained[read_as] and unexplained[best] < 0.1 * float(change @ change):
+            return best
+        return None
 
 
 def _step(first: Structure, second: Structure) -> tuple[np.ndarray | None, np.ndarray, float]:

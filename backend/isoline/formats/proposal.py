@@ -261,6 +261,11 @@ class Proposal:
             if problem is not None:
                 self._remark(kind, key, f"{told}: {problem or 'unit and sign agree'}", warn=bool(problem))
 
+        order = self.tally.steps.better_order(self.contract.voigt_order) if self._count("stress") else None
+        if order:
+            told = f"sheared cells say that its components stand in the order {order}"
+            self._remark("stress", self.contract.stress_key, f"{told}, not {self.contract.voigt_order}")
+
     def _look_at_frames(self) -> None:
         duplicates = self.duplicates()
         if duplicates:
