@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.build import bulk, make_supercell
 from scipy.spatial.transform import Rotation
 
 from isoline.errors import InvalidInput
+from isoline_lab.graph import build_graph
 from isoline_lab.potentials.committee import Committee
 from isoline_lab.potentials.prediction import Prediction
 
@@ -126,6 +130,18 @@ def test_energy_and_forces_are_continuous_at_the_cutoff(committee):
     np.testing.assert_allclose(inside.forces, outside.forces, atol=1e-3)
     closer, _ = predict(committee, trio(committee.cutoff - 1e-7), trio(committee.cutoff + 1e-7))
     np.testing.assert_allclose(closer.forces, outside.forces, atol=1e-5)
+
+
+def test_forces_and_virial_equal_those_of_automatic_differentiation(committee, atoms):
+    graph = build_graph([structure_of(atoms)], committee.cutoff)
+    strain = torch.zeros(1, 3, 3, dtype=torch.float64, requires_grad=True)
+    positions = graph.positions.clone().requires_grad_()
+    energies = committee.atom_energies(replace(graph, positions=positions).strained(strain)).sum(1)
+    _, forces, virial = committee.predict_graph(graph)
+    for member in range(committee.members):
+        slopes = torch.autograd.grad(energies[member], (positions, strain), retain_graph=True)
+        torch.testing.assert_close(-forces[member], slopes[0], atol=1e-10, rtol=0)
+        torch.testing.assert_close(virial[member], slopes[1], atol=1e-10, rtol=0)
 
 
 def test_atoms_energies_sum_to_the_energy(committee, atoms):

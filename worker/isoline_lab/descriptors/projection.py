@@ -42,6 +42,19 @@ class Projection:
             inputs = inputs.index_copy(0, atoms, (values[atoms] - mean[place]) @ matrix[place])
         return inputs
 
+    def pulled_back(self, slopes: Tensor, element: Tensor) -> Tensor:
+        """Derivatives with respect to symmetry functions from those with respect to inputs.
+
+        slopes   (members, atoms, inputs)
+        returns  (atoms, functions, members)
+        """
+        matrix = self.matrix.to(slopes)
+        back = slopes.new_zeros(slopes.shape[1], matrix.shape[1], len(slopes))
+        for place in range(len(matrix)):
+            atoms = torch.nonzero(element == place).squeeze(1)
+            back[atoms] = (slopes[:, atoms] @ matrix[place].T).permute(1, 2, 0)
+        return back
+
     def to(self, dtype: torch.dtype) -> Projection:
         return replace(self, mean=self.mean.to(dtype), matrix=self.matrix.to(dtype))
 
@@ -49,24 +62,25 @@ class Projection:
 class Derivatives:
     """Derivatives of linear combinations of symmetry functions with respect to the neighbours of an atom.
 
-    matrix  (functions, inputs)  the combinations, the same for all atoms; fixes the precision
+    matrix  (functions, inputs)         the combinations, the same for all atoms, or
+            (atoms, functions, inputs)  other ones for each atom; fixes the precision
 
     The chain rule goes through the moments: two dense products per atom instead of one reverse pass per input.
     """
 
     def __init__(self, functions: SymmetryFunctions, matrix: Tensor):
-        self.functions, self.n_inputs = functions, matrix.shape[1]
-        self.by_element = matrix[: functions.n_radial_features]
+        self.functions, self.n_inputs = functions, matrix.shape[-1]
+        self.by_element = matrix[..., : functions.n_radial_features, :]
         first, second = functions.channel_pairs
-        angular = matrix[functions.n_radial_features :].reshape(len(first), len(functions.shapes), -1)
+        angular = matrix[..., functions.n_radial_features :, :].unflatten(-2, (len(first), len(functions.shapes)))
         angular = angular * functions.once_each(matrix)[:, None, None]
-        by_degree = torch.einsum("ps,csf->pcf", functions.shape_coefficients.to(matrix), angular)
+        by_degree = torch.einsum("ps,...csf->...pcf", functions.shape_coefficients.to(matrix), angular)
         n = functions.n_channels
-        # (degrees, channels, channels, inputs) such that ∂input/∂A_c = Σ_d coupling_cd A_d
-        self.couplings = matrix.new_zeros(len(by_degree), n, n, self.n_inputs)
-        self.couplings[:, first, second] += by_degree
-        self.couplings[:, second, first] += by_degree
-        self.same_neighbour = by_degree.sum(0)  # (pairs, inputs): terms with both legs on one neighbour
+        # (..., degrees, channels, channels, inputs) such that ∂input/∂A_c = Σ_d coupling_cd A_d
+        self.couplings = matrix.new_zeros(*by_degree.shape[:-2], n, n, self.n_inputs)
+        self.couplings[..., first, second, :] += by_degree
+        self.couplings[..., second, first, :] += by_degree
+        self.same_neighbour = by_degree.sum(-3)  # (..., pairs, inputs): terms with both legs on one neighbour
         self.derivation = functions.derivation.to(matrix).flatten(1)
 
     def __call__(self, environments: Environments) -> Tensor:
@@ -97,8 +111,9 @@ class Derivatives:
     def _adjoint(self, moments: Tensor) -> Tensor:
         """∂input/∂moment: (atoms, channels · monomials, inputs)."""
         sizes = [(p + 1) * (p + 2) // 2 for p in range(self.functions.degree + 1)]
-        parts = zip(self.couplings, moments.split(sizes, dim=2), strict=True)
-        return torch.cat([torch.einsum("cdf,adm->acmf", pair, part) for pair, part in parts], dim=2).flatten(1, 2)
+        parts = zip(self.couplings.unbind(-4), moments.split(sizes, dim=2), strict=True)
+        rule = "cdf,adm->acmf" if self.couplings.ndim == 4 else "acdf,adm->acmf"
+        return torch.cat([torch.einsum(rule, pair, part) for pair, part in parts], dim=2).flatten(1, 2)
 
 
 def fit_projection(

@@ -14,13 +14,17 @@ from torch import Tensor
 from isoline.domain.structure import Structure
 from isoline.errors import InvalidInput
 from isoline_lab.descriptors.acsf import SymmetryFunctions
-from isoline_lab.descriptors.projection import Projection
+from isoline_lab.descriptors.environments import gather_environments
+from isoline_lab.descriptors.projection import Derivatives, Projection
 from isoline_lab.graph import Graph, build_graph
 from isoline_lab.potentials.networks import MemberNetworks, sum_over_atoms
 from isoline_lab.potentials.prediction import Prediction
 
 FAMILY = "behler-parrinello"
 FORMAT = 1
+# Bounds the memory of a prediction, whatever the size of a structure.
+ATOMS_AT_ONCE = 64
+
 UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
 
 
@@ -85,21 +89,30 @@ class Committee:
 
         returns  (members, atoms) eV without reference energies, (members, atoms, 3) eV/Å,
                  (members, structures, 3, 3) ∂E/∂strain, eV
+
+        Equals the derivatives of `atom_energies`, by the chain rule in closed form and in bounded memory.
         """
         element = self.functions.element_index(graph.numbers)
-        positions = graph.positions.detach().requires_grad_()
-        strain = graph.positions.new_zeros(graph.n_structures, 3, 3).requires_grad_()
-        moved = replace(graph, positions=positions, cells=graph.cells.detach()).strained(strain)
-        with torch.enable_grad():
-            inputs = self.projection(self.functions(moved), element)
-            # Each member's gradient of its own energy stops at the shared inputs; from there one batched reverse pass.
-            own = inputs.detach().expand(self.members, -1, -1).requires_grad_()
-            energies = self.networks(own, element)
-            (slopes,) = torch.autograd.grad(energies.sum(), own)
-            forces, virial = torch.autograd.grad(
-                inputs, (positions, strain), slopes, is_grads_batched=True, materialize_grads=True
-            )
-        return energies.detach(), -forces, virial
+        environments = gather_environments(graph, element, self.functions.cutoff)
+        energies = graph.positions.new_zeros(self.members, graph.n_atoms)
+        gradient = graph.positions.new_zeros(graph.n_atoms, 3, self.members)
+        virial = graph.positions.new_zeros(graph.n_structures, 3, 3, self.members)
+        for atoms in torch.arange(graph.n_atoms, device=element.device).split(ATOMS_AT_ONCE):
+            part = environments[atoms]
+            # The members share the features; each takes the slope of its own energy.
+            inputs = self.projection(self.functions.values(part), element[atoms])
+            inputs = inputs.expand(self.members, -1, -1).requires_grad_()
+            with torch.enable_grad():
+                own = self.networks(inputs, element[atoms])
+            (slopes,) = torch.autograd.grad(own.sum(), inputs)
+            back = self.projection.pulled_back(slopes, element[atoms])
+            pulls = Derivatives(self.functions, back)(part)  # (some atoms, slots, 3, members)
+            energies[:, atoms] = own.detach()
+            gradient[atoms] -= pulls.sum(1)
+            gradient.index_add_(0, part.neighbour.flatten(), pulls.flatten(0, 1))
+            terms = torch.einsum("anx,anyk->axyk", part.displacement, pulls)
+            virial.index_add_(0, graph.structure[atoms], terms)
+        return energies, -gradient.permute(2, 0, 1), 0.5 * (virial + virial.transpose(1, 2)).permute(3, 0, 1, 2)
 
     def predict(self, structures: Iterable[Structure], batch_atoms: int = 512) -> Iterator[Prediction]:
         """Predictions of structures in their order, computed for about `batch_atoms` atoms at a time.
