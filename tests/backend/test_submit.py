@@ -14,6 +14,7 @@ from isoline.domain.recipe import RECIPE, Sample, Train
 from isoline.errors import Conflict, InvalidInput, NotFound
 from isoline.jobs import ledger
 from isoline.jobs.ledger import MOST_STARTS, Standing
+from isoline.jobs.process import Processes
 from isoline.jobs.submit import submit
 from isoline.jobs.workers import database_now
 from isoline.services import work
@@ -154,6 +155,16 @@ def test_a_dead_workers_job_may_be_taken_and_a_dead_worker_takes_nothing(bench, 
     with bench.write() as connection:
         assert not ledger.holds(connection, job.id, "first")
         assert ledger.holds(connection, job.id, "second")
+
+
+def test_a_lock_whose_process_is_no_more_is_given_back_by_its_own_worker(bench, hire, begin):
+    job = queue(bench)
+    assert begin(job, hire("worker"), "forgotten") == Standing.HOLDS
+    assert begin(job, hire("another"), "token") == Standing.BUSY
+    Processes(bench, "another", "").free_left_behind()
+    assert begin(job, "another", "token") == Standing.BUSY
+    Processes(bench, "worker", "").free_left_behind()
+    assert begin(job, "another", "token") == Standing.HOLDS
 
 
 def test_nothing_is_begun_for_a_job_that_ended_or_an_attempt_that_is_past(bench, hire, begin):

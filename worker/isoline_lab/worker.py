@@ -140,6 +140,7 @@ def _serve(
                 lease.reap(engine.hand_on)
             if now - repaired > REPAIR_S:
                 repaired = now
+                processes.free_left_behind()
                 relay.repair()
         except (IsolineError, SQLAlchemyError) as error:  # a database is away: the lease decides for how long
             print(f"worker: {error}", file=sys.stderr, flush=True)

@@ -172,6 +172,12 @@ def release(connection: Connection, id: int, token: str) -> None:
     connection.execute(delete(run_lock).where(run_lock.c.job_id == id, run_lock.c.token == token))
 
 
+def held_by(connection: Connection, executor: str) -> list[tuple[int, str]]:
+    """The locks that a worker holds: (job, token)."""
+    query = select(run_lock.c.job_id, run_lock.c.token).where(run_lock.c.executor_id == executor)
+    return [(row.job_id, row.token) for row in connection.execute(query)]
+
+
 def finish(connection: Connection, id: int, result: dict) -> bool:
     """The running job is done. False when somebody cancelled it first."""
     return _end(connection, id, JobState.DONE, result=result, progress=1.0, message="")

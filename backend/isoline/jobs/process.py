@@ -43,6 +43,7 @@ class Processes:
         self._functions = functions
         self._stopping = threading.Event()
         self._mutex = threading.Lock()
+        self._tokens: frozenset[str] = frozenset()  # of processes that are awaited, run, or are being settled
         self._runs: dict[str, tuple[int, subprocess.Popen]] = {}
 
     @property
@@ -53,20 +54,43 @@ class Processes:
 
     def run(self, id: int, attempt: int) -> None:
         """See an attempt of a job through: to its end, its failure, or until it is not wanted any more."""
-        while True:
+        again = True
+        while again:
             token = secrets.token_hex(8)
-            if self._await_turn(id, attempt, token) == Standing.OVER:
-                return
-            reason = self._watch(id, attempt, token)
+            with self._mutex:
+                self._tokens |= {token}
+            try:
+                again = self._run_once(id, attempt, token)
+            finally:
+                with self._mutex:
+                    self._tokens -= {token}
+            if again:
+                self._sleep(AGAIN_S)
+
+    def _run_once(self, id: int, attempt: int, token: str) -> bool:
+        """One process, from taking the lock to giving it back. True when another shall follow."""
+        if self._await_turn(id, attempt, token) == Standing.OVER:
+            return False
+        reason = self._watch(id, attempt, token)
+        with self._bench.write() as connection:
+            again = ledger.holds(connection, id, token)
+            if again and reason == ORPHANED:
+                ledger.put_back(connection, id, token)  # nothing is wrong with the job
+            elif again:
+                again = ledger.died(connection, id, attempt, reason)
+            ledger.release(connection, id, token)
+            return again
+
+    def free_left_behind(self) -> None:
+        """Give back locks whose process ended while the store could not be told."""
+        with self._bench.read() as connection:
+            held = ledger.held_by(connection, self._executor)
+        # A token is known here before its lock is taken, and until the lock was given back or that failed.
+        left = [(id, token) for id, token in held if token not in self._tokens]
+        if left:
             with self._bench.write() as connection:
-                if reason == ORPHANED:  # nothing is wrong with the job
-                    again = ledger.put_back(connection, id, token)
-                else:
-                    again = ledger.holds(connection, id, token) and ledger.died(connection, id, attempt, reason)
-                ledger.release(connection, id, token)
-            if not again:
-                return
-            self._sleep(AGAIN_S)
+                for id, token in left:
+                    ledger.release(connection, id, token)
 
     def _await_turn(self, id: int, attempt: int, token: str) -> Standing:
         while True:
