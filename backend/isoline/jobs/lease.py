@@ -6,10 +6,10 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import IsolineError
@@ -62,15 +62,16 @@ class Lease:
             try:
                 self._beat()
             except (SQLAlchemyError, IsolineError) as error:
-                if time.monotonic() - self._heard > UNREACHABLE * self._lease_s:
+                # SQLite is silent to all workers alike while one writes much: nobody can take over meanwhile.
+                shared = self._bench.engine.dialect.name != "sqlite"
+                if shared and time.monotonic() - self._heard > UNREACHABLE * self._lease_s:
                     self._end(f"the store has not answered for {UNREACHABLE * self._lease_s:.0f} s: {error}")
 
     def _beat(self) -> None:
-        mine = (worker.c.executor_id == self._executor, worker.c.pid == os.getpid(), worker.c.state == "alive")
         with self._bench.write() as connection:
-            silent = connection.execute(select(database_now(connection) - worker.c.beat).where(*mine)).scalar()
+            silent = connection.execute(select(database_now(connection) - worker.c.beat).where(self._mine())).scalar()
             if silent is not None:
-                connection.execute(update(worker).where(*mine).values(beat=database_now(connection)))
+                connection.execute(update(worker).where(self._mine()).values(beat=database_now(connection)))
         if silent is None:
             self._end("it was silent for so long that others took over its jobs")
         self._heard = time.monotonic()
@@ -82,26 +83,33 @@ class Lease:
         """Call silent workers dead and hand on their jobs, and those of workers that stopped. Returns how many jobs."""
         if time.monotonic() < self._passive_until:
             return 0
-        jobs = 0
         with self._bench.read() as connection:
-            if not connection.execute(self._silent(connection)).first():
+            if not self._silent(connection):
                 return 0
+        jobs = 0
         with self._bench.write() as connection:
             # Handed on before the row says so: if this process dies in between, another does it again.
-            for executor in (
-                connection.execute(self._silent(connection).with_for_update(skip_locked=True)).scalars().all()
-            ):
+            for executor in self._silent(connection, take=True):
                 jobs += hand_on(executor)
                 connection.execute(update(worker).where(worker.c.executor_id == executor).values(state="dead"))
                 connection.execute(delete(run_lock).where(run_lock.c.executor_id == executor))
         return jobs
 
-    def _silent(self, connection):
+    def _mine(self) -> ColumnElement[bool]:
+        return and_(worker.c.executor_id == self._executor, worker.c.pid == os.getpid(), worker.c.state == "alive")
+
+    def _silent(self, connection: Connection, take: bool = False) -> Sequence[str]:
         silent = database_now(connection) - worker.c.beat
-        return select(worker.c.executor_id).where(
+        # Who has not been heard itself cannot tell whether the others are dead or the store was away.
+        if not connection.execute(select(silent < self._lease_s / 3).where(self._mine())).scalar():
+            return []
+        query = select(worker.c.executor_id).where(
             worker.c.executor_id != self._executor,
             or_((worker.c.state == "alive") & (silent > self._lease_s), worker.c.state == "stopped"),
         )
+        if take:
+            query = query.with_for_update(skip_locked=True)
+        return connection.execute(query).scalars().all()
 
     def stop(self) -> None:
         """Say that this worker stopped in good order: its jobs are free at once."""

@@ -6,10 +6,11 @@ a process that lost the lock can write nothing, however long it was asleep.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, Select, case, delete, func, insert, null, select, update
+from sqlalchemy import Connection, Row, Select, case, delete, func, insert, null, select, update
 
 from ..domain.actor import Actor
 from ..domain.job import ENDED, Job, JobState
@@ -258,16 +259,21 @@ def cancel(connection: Connection, id: int, message: str = "") -> Job:
     return get(connection, id)
 
 
-def cancel_followers(connection: Connection) -> None:
-    """Cancel what waits for a job that failed or was cancelled, and what waits for that in turn."""
+def bereft(connection: Connection) -> Sequence[Row]:
+    """Jobs that wait for one that failed or was cancelled: (id, before, why)."""
     before = job.alias()
-    waiting = (
+    query = (
         select(job.c.id, before.c.id.label("before"), before.c.state.label("why"))
         .join(before, before.c.id == job.c.after_id)
         .where(job.c.state == JobState.QUEUED, before.c.state.in_((JobState.FAILED, JobState.CANCELLED)))
     )
-    while rows := connection.execute(waiting).all():
-        for row in rows:
+    return connection.execute(query).all()
+
+
+def cancel_followers(connection: Connection) -> None:
+    """Cancel what waits for a job that failed or was cancelled, and what waits for that in turn."""
+    while waiting := bereft(connection):
+        for row in waiting:
             message = (
                 f"job {row.before}, which it waited for, {'failed' if row.why == JobState.FAILED else 'was cancelled'}"
             )

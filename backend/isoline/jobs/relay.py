@@ -32,6 +32,7 @@ class Relay:
         """Find jobs that the engine has lost, ended or cancelled behind our back, and put them right."""
         with self._bench.read() as connection:
             rows = ledger.ready(connection) + ledger.active(connection)
+            bereft = ledger.bereft(connection)
         statuses = self._engine.statuses([(id, attempt) for id, attempt, _ in rows])
         # The state is asked for after the row was read: an attempt that ended well has changed its row before.
         lost = [attempt for attempt, (status, _) in statuses.items() if status in LOST]
@@ -41,6 +42,8 @@ class Relay:
                 self._engine.enqueue(id, attempt, queue)
             elif statuses[id, attempt] == ("ENQUEUED", "gpu") and queue == "cpu":
                 self._engine.move(id, attempt, queue)
+        if not (lost or cancelled or bereft):
+            return
         with self._bench.write() as connection:
             for id, attempt in lost:
                 ledger.requeue(connection, id, attempt)
