@@ -56,12 +56,12 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
     state = start
     for epoch in fit(recipe, training, validation, start=start, warm=saved is None and weights is not None):
         if epoch.number == 0:
-            journal.progress(0.02 * epoch.fraction, epoch.stage)
+            journal.progress(epoch.progress, epoch.stage)
             continue
         state = epoch.checkpoint()
         journal.record(epoch.number, **_curves(epoch))
         journal.progress(
-            0.02 + 0.97 * epoch.number / epoch.total,
+            epoch.progress,
             f"epoch {epoch.number} of {epoch.total} · best {epoch.best_energy_rmse * 1000:.2f} meV/atom, "
             f"{epoch.best_force_rmse:.3f} eV/Å in validation",
         )

@@ -20,7 +20,7 @@ class Epoch:
     """One pass over the training set, or, with number 0, a sign of life in between.
 
     number, total    epochs done and to do
-    stage            what is being done, for people; "" for a whole epoch
+    stage            what is being prepared, for people; "" once epochs have begun
     fraction         of the stage; of all epochs where `total` is known
     train_loss       (members,)  mean over the epoch, with the final weights of the terms
     validation_loss  (members,)

@@ -245,7 +245,7 @@ def _start_from_linear(
 
 def _sign(recipe: Train, number: int, fraction: float) -> Epoch:
     """That the training is at this fraction of an epoch."""
-    return Epoch(total=recipe.epochs, stage=f"epoch {number}", fraction=(number - 1 + fraction) / recipe.epochs)
+    return Epoch(total=recipe.epochs, fraction=(number - 1 + fraction) / recipe.epochs)
 
 
 def _new_optimiser(networks: MemberNetworks, recipe: Train, state: Checkpoint) -> torch.optim.AdamW:
