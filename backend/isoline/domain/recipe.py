@@ -72,7 +72,7 @@ class Train(Recipe):
     epochs: int = Field(100, ge=1, le=100_000, description="Largest number of passes over the training set")
     patience: int = Field(30, ge=1, description="Epochs without a better validation loss before stopping")
     batch_size: int = Field(8, ge=1, le=4096, description="Structures per step")
-    learning_rate: float = Field(2e-3, gt=0, le=1, description="Largest step of the optimiser")
+    learning_rate: float = Field(3e-3, gt=0, le=1, description="Largest step of the optimiser")
     weight_decay: float = Field(0.1, ge=0, description="Pull of the network's weights towards zero")
     energy_weight: float = Field(1.0, ge=0, description="Weight of squared energy errors, per atom")
     force_weight: float = Field(1.0, ge=0, description="Weight of squared force errors, per component")
