@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import dash_mantine_components as dmc
@@ -62,8 +63,9 @@ def create(bench: Workbench | None = None) -> FastAPI:
     shell.register(desk)
     for page in PAGES:
         page.register(desk)
-    app.layout = shell.layout
+    app.layout = partial(shell.layout, bench.settings.sign_in_required)
     hooks.websocket_message()(_end_with_session(bench))
+    server.state.dash = app
     session.guard(server, bench)
     return server
 

@@ -40,7 +40,7 @@ SHORTCUTS = (
 )
 
 
-def layout() -> dmc.MantineProvider:
+def layout(may_sign_out: bool) -> dmc.MantineProvider:
     """The page frame; the router fills in the page."""
     return dmc.MantineProvider(
         theme=tokens.mantine(),
@@ -54,14 +54,14 @@ def layout() -> dmc.MantineProvider:
             dcc.Store(id=ids.TITLE),
             html.Div(
                 className="shell",
-                children=[_header(), _rail(), html.Main(className="page", id=ids.PAGE)],
+                children=[_header(may_sign_out), _rail(), html.Main(className="page", id=ids.PAGE)],
             ),
             _shortcut_sheet(),
         ],
     )
 
 
-def _header() -> html.Header:
+def _header(may_sign_out: bool) -> html.Header:
     return html.Header(
         className="header",
         children=[
@@ -86,8 +86,9 @@ def _header() -> html.Header:
                 id=ids.AVATAR,
                 className="avatar",
                 title="Signed in",
-                children="",
-                **{"aria-label": "Signed in; sign out"},
+                type="button",
+                disabled=not may_sign_out,
+                **{"data-act": "sign-out", "aria-label": "Signed in; press to sign out"},
             ),
         ],
     )

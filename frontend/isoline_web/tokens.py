@@ -27,6 +27,7 @@ COLOURS: dict[Theme, dict[str, str]] = {
         "no-soft": "#fdeeee",
         "warn": "#a15c00",
         "force": "#e8590c",
+        "bar-rest": "#d3d9e1",
         "point-rest": "#1b1f24",
     },
     "dark": {
@@ -47,6 +48,7 @@ COLOURS: dict[Theme, dict[str, str]] = {
         "no-soft": "#301c1e",
         "warn": "#ffc078",
         "force": "#ff922b",
+        "bar-rest": "#3b424e",
         "point-rest": "#e6e9ee",
     },
 }

@@ -48,19 +48,17 @@
     }
 
     listen() {
-      let from = null;
-      this.stage.addEventListener("pointerdown", (event) => {
-        from = [event.clientX, event.clientY];
+      this.stage.addEventListener("pointerdown", (down) => {
+        if (down.button !== 0 || down.target.closest("button, .legend, .selection-chip")) return;
         this.pressed = true;
-      }, true);
-      this.stage.addEventListener("pointerup", (event) => {
-        const still = from && Math.hypot(event.clientX - from[0], event.clientY - from[1]) < MOVED;
-        from = null;
-        this.pressed = false;
-        this.redraw();
-        if (!still || event.target.closest("button")) return;
-        const row = this.at(event);
-        if (row >= 0) this.handlers.pick(row);
+        // Plotly lays a cover over the whole window while a hand drags, so the end is heard there.
+        window.addEventListener("pointerup", (up) => {
+          this.pressed = false;
+          this.redraw();
+          if (Math.hypot(up.clientX - down.clientX, up.clientY - down.clientY) >= MOVED) return;
+          const row = this.at(up);
+          if (row >= 0) this.handlers.pick(row);
+        }, { capture: true, once: true });
       }, true);
       this.stage.addEventListener("pointermove", (event) => {
         if (this.pressed) return this.ring("hover", -1);

@@ -27,7 +27,7 @@ def distribution(histogram, theme: Theme, selected: bool) -> go.Figure:
         x=x,
         y=counts,
         width=width,
-        marker={"color": colour["line"] if selected else colour["accent"], "line": {"width": 0}},
+        marker={"color": colour["bar-rest"] if selected else colour["accent"], "line": {"width": 0}},
         hovertemplate="%{x}: %{y}<extra></extra>",
     )
     if selected:
