@@ -1,4 +1,7 @@
-"""The command line: thin, over services. Every command takes --json and exits 0 (done), 1 (failed) or 2 (wrong usage)."""
+"""The command line: thin, over services.
+
+Every command takes --json and exits with 0 (done), 1 (failed) or 2 (wrong usage).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ import click
 
 from . import doctor as checks
 from .domain.actor import OWNER
-from .domain.contract import Contract
 from .domain.contract import Contract
 from .domain.job import ENDED, Job, JobState
 from .domain.recipe import AcsfDescriptor, Describe, Evaluate, SoapDescriptor, Train
@@ -132,8 +134,8 @@ def import_(files: tuple[Path, ...], dataset: str, split: str | None, dry_run: b
             _progress(step.fraction, step.message)
     answer = outcome.as_dict()
     text = (
-        f"{answer['dataset']} v{answer['version']}: {answer['n_structures']} structures, {answer['n_energy']} energies, "
-        f"{answer['n_forces']} forces, {answer['n_stress']} stresses, {answer['duplicates']} duplicates left out"
+        f"{answer['dataset']} v{answer['version']}: {answer['n_structures']} structures, "
+        f"{answer['n_energy']} energies, {answer['n_forces']} forces, {answer['n_stress']} stresses, {answer['duplicates']} duplicates left out"
     )
     _answer(as_json, answer, "\n".join([text, *(f"warning: {warning}" for warning in answer["warnings"])]))
 

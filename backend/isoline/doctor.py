@@ -13,7 +13,19 @@ from .errors import IsolineError
 from .services import work
 from .workbench import Settings, Workbench
 
-NEEDED = ("fastapi", "dash", "sqlalchemy", "dbos", "torch", "ase", "vesin", "extxyz", "umap-learn", "tblite", "safetensors")
+NEEDED = (
+    "fastapi",
+    "dash",
+    "sqlalchemy",
+    "dbos",
+    "torch",
+    "ase",
+    "vesin",
+    "extxyz",
+    "umap-learn",
+    "tblite",
+    "safetensors",
+)
 SMALLEST_FREE_GB = 2.0
 
 
@@ -38,12 +50,16 @@ def examine_worker(settings: Settings) -> list[Check]:
     here = [worker for worker in work.workers(bench) if worker.host == socket.gethostname()]
     bench.close()
     found = ", ".join(worker.executor_id for worker in here)
-    return [Check("worker", bool(here), found or "none on this machine", "" if here else "`isoline worker` starts one.")]
+    return [
+        Check("worker", bool(here), found or "none on this machine", "" if here else "`isoline worker` starts one.")
+    ]
 
 
 def _python() -> Check:
     found = ".".join(map(str, sys.version_info[:3]))
-    return Check("python", sys.version_info >= (3, 11), found, "" if sys.version_info >= (3, 11) else "Use Python ≥ 3.11.")
+    return Check(
+        "python", sys.version_info >= (3, 11), found, "" if sys.version_info >= (3, 11) else "Use Python ≥ 3.11."
+    )
 
 
 def _packages() -> Check:

@@ -75,6 +75,5 @@ class Cancelled(IsolineError):
 
 
 KINDS: dict[str, type[IsolineError]] = {
-    c.kind: c
-    for c in (InvalidInput, NotFound, Conflict, NotAllowed, NotSignedIn, Unavailable, Diverged, Cancelled)
+    c.kind: c for c in (InvalidInput, NotFound, Conflict, NotAllowed, NotSignedIn, Unavailable, Diverged, Cancelled)
 }

@@ -39,6 +39,4 @@ def factor(unit: str, table: dict[str, float]) -> float:
     try:
         return table[unit]
     except KeyError:
-        raise InvalidInput(
-            f"unknown unit '{unit}'", hint=f"Use one of: {', '.join(table)}."
-        ) from None
+        raise InvalidInput(f"unknown unit '{unit}'", hint=f"Use one of: {', '.join(table)}.") from None

@@ -5,6 +5,7 @@ This is the only module that reads the environment.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import threading
 from collections import OrderedDict
@@ -23,6 +24,16 @@ REMEMBERED = 48  # immutable results kept in memory per process
 T = TypeVar("T")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether an address or host name reaches this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
 class Settings(BaseModel):
     """Where things are; `from_environment` fills it from the variables named below.
 
@@ -30,6 +41,7 @@ class Settings(BaseModel):
     store_url   ISOLINE_STORE_DB   default: store.sqlite in home
     jobs_url    ISOLINE_JOBS_DB    default: jobs.sqlite in home, or the store's database when that is PostgreSQL
     lease_s     ISOLINE_LEASE      seconds after which a silent worker counts as dead
+    host, port  ISOLINE_HOST, ISOLINE_PORT   where the web server listens
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,15 +50,25 @@ class Settings(BaseModel):
     store_url: str
     jobs_url: str
     lease_s: float = Field(20.0, gt=0.5)
+    host: str = "127.0.0.1"
+    port: int = Field(8050, ge=1, le=65535)
 
     @classmethod
-    def at(cls, home: Path, store_url: str = "", jobs_url: str = "", lease_s: float = 20.0) -> Settings:
+    def at(
+        cls,
+        home: Path,
+        store_url: str = "",
+        jobs_url: str = "",
+        lease_s: float = 20.0,
+        host: str = "127.0.0.1",
+        port: int = 8050,
+    ) -> Settings:
         """Settings for one data folder."""
         home = Path(home).expanduser().resolve()
         store_url = store_url or f"sqlite:///{home / 'store.sqlite'}"
         if not jobs_url:
             jobs_url = f"sqlite:///{home / 'jobs.sqlite'}" if store_url.startswith("sqlite") else store_url
-        return cls(home=home, store_url=store_url, jobs_url=jobs_url, lease_s=lease_s)
+        return cls(home=home, store_url=store_url, jobs_url=jobs_url, lease_s=lease_s, host=host, port=port)
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -55,6 +77,8 @@ class Settings(BaseModel):
             os.environ.get("ISOLINE_STORE_DB", ""),
             os.environ.get("ISOLINE_JOBS_DB", ""),
             float(os.environ.get("ISOLINE_LEASE", "20")),
+            os.environ.get("ISOLINE_HOST", "127.0.0.1"),
+            int(os.environ.get("ISOLINE_PORT", "8050")),
         )
 
     def environment(self) -> dict[str, str]:
@@ -64,7 +88,14 @@ class Settings(BaseModel):
             "ISOLINE_STORE_DB": self.store_url,
             "ISOLINE_JOBS_DB": self.jobs_url,
             "ISOLINE_LEASE": str(self.lease_s),
+            "ISOLINE_HOST": self.host,
+            "ISOLINE_PORT": str(self.port),
         }
+
+    @property
+    def sign_in_required(self) -> bool:
+        """Whether people must sign in: everywhere but on this machine's own loopback address."""
+        return not is_loopback(self.host)
 
     @property
     def uploads(self) -> Path:

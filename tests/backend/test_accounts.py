@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select, update
+
 from isoline.domain.actor import OWNER, Actor
 from isoline.errors import InvalidInput, NotAllowed, NotSignedIn
 from isoline.services import accounts
 from isoline.store.tables import person, session
-from sqlalchemy import select, update
 
 PASSWORD = "correct horse battery"
 

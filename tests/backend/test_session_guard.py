@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 from fastapi import WebSocket
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
 from isoline.api.app import create_api
 from isoline.api.session import guard
 from isoline.services import accounts
 from isoline.workbench import Workbench
-from starlette.testclient import TestClient
-from starlette.websockets import WebSocketDisconnect
 
 PASSWORD = "correct horse battery"
 
@@ -34,7 +35,9 @@ def served(bench: Workbench, host: str) -> TestClient:
 
     guard(server, opened)
     port_host = "127.0.0.1:8050" if host == "127.0.0.1" else f"{host}:8050"
-    return TestClient(server, base_url=f"http://{port_host}", client=("127.0.0.1", 50_000), raise_server_exceptions=False)
+    return TestClient(
+        server, base_url=f"http://{port_host}", client=("127.0.0.1", 50_000), raise_server_exceptions=False
+    )
 
 
 @pytest.fixture

@@ -180,7 +180,7 @@ def test_from_an_empty_workbench_to_a_retrained_committee(visit, data):
 
 def field(page: Page, name: str):
     """The input of one field of the training recipe."""
-    return page.locator(f"[id*='\"field\":\"{name}\"']")
+    return page.locator(f'[id*=\'"field":"{name}"\']')
 
 
 def test_every_page_answers_a_cold_deep_link(visit):

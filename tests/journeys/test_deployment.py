@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 import yaml
+
 from isoline_lab.samples.silicon import silicon_path
 
 COMPOSE = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())
@@ -28,7 +29,11 @@ def command(service: str, port: int) -> list[str]:
 
 @pytest.fixture
 def environment(postgresql, tmp_path):
-    return os.environ | {"ISOLINE_HOME": str(tmp_path / "data"), "ISOLINE_STORE_DB": postgresql(), "ISOLINE_LEASE": "10"}
+    return os.environ | {
+        "ISOLINE_HOME": str(tmp_path / "data"),
+        "ISOLINE_STORE_DB": postgresql(),
+        "ISOLINE_LEASE": "10",
+    }
 
 
 @pytest.fixture

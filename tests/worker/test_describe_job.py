@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import bulk
+
 from isoline.domain.actor import OWNER
 from isoline.domain.recipe import Describe, SoapDescriptor
 from isoline.domain.structure import Frame, Label, Structure

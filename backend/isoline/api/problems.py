@@ -39,7 +39,12 @@ class Problem(BaseModel):
 
 def problem(status: int, kind: str, detail: str, hint: str = "", details: list[dict] | None = None) -> JSONResponse:
     body = Problem(
-        title=kind.replace("_", " ").capitalize(), status=status, detail=detail, kind=kind, hint=hint, details=details or []
+        title=kind.replace("_", " ").capitalize(),
+        status=status,
+        detail=detail,
+        kind=kind,
+        hint=hint,
+        details=details or [],
     )
     return JSONResponse(body.model_dump(), status, media_type="application/problem+json")
 

@@ -20,7 +20,20 @@ SESSION_DAYS = 30
 SHORTEST_PASSWORD = 10
 
 ACTIONS = frozenset(
-    {"import", "freeze", "mark", "select", "train", "evaluate", "describe", "cancel", "retry", "export", "upload", "administer"}
+    {
+        "import",
+        "freeze",
+        "mark",
+        "select",
+        "train",
+        "evaluate",
+        "describe",
+        "cancel",
+        "retry",
+        "export",
+        "upload",
+        "administer",
+    }
 )
 ALLOWED: dict[str, frozenset[str]] = {"owner": ACTIONS}
 
@@ -33,7 +46,8 @@ def permit(actor: Actor | None, action: str) -> None:
         raise ValueError(f"unknown action '{action}'")
     if action not in ALLOWED.get(actor.role, frozenset()):
         raise NotAllowed(
-            f"{actor.name} ({actor.role}) may not {action}", hint="Ask an owner of this workbench for the role that may."
+            f"{actor.name} ({actor.role}) may not {action}",
+            hint="Ask an owner of this workbench for the role that may.",
         )
 
 
@@ -47,7 +61,8 @@ def set_owner_password(bench: Workbench, password: str, name: str = OWNER.name) 
     """Give the owner a password; every session opened with an older one ends."""
     if len(password) < SHORTEST_PASSWORD:
         raise InvalidInput(
-            f"the password has {len(password)} characters", hint=f"Use at least {SHORTEST_PASSWORD}; a sentence is easiest."
+            f"the password has {len(password)} characters",
+            hint=f"Use at least {SHORTEST_PASSWORD}; a sentence is easiest.",
         )
     hashed = PasswordHasher().hash(password)
     with bench.write() as connection:
@@ -74,7 +89,9 @@ def sign_in(bench: Workbench, name: str, password: str) -> str:
     except Argon2Error:
         row = None
     if row is None:
-        raise NotSignedIn("name or password is wrong", hint="`isoline password` on the server's terminal sets a new one.")
+        raise NotSignedIn(
+            "name or password is wrong", hint="`isoline password` on the server's terminal sets a new one."
+        )
     token = secrets.token_urlsafe(32)
     now = datetime.now(UTC)
     with bench.write() as connection:

@@ -36,9 +36,7 @@ def train(bench: Workbench, actor: Actor, recipe: Train, *, test: int | None = N
     if recipe.start:
         model(bench, recipe.start)
     name = recipe.name or f"{version.dataset} v{version.version}"
-    first = submit(
-        bench, actor, recipe, title=f"Train {recipe.members} × {name}", version_id=recipe.version
-    )
+    first = submit(bench, actor, recipe, title=f"Train {recipe.members} × {name}", version_id=recipe.version)
     return [first, *(_evaluate_after(bench, actor, first, tested) for tested in _distinct(recipe.version, test))]
 
 

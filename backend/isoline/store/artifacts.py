@@ -132,7 +132,9 @@ def column(connection: Connection, id: int, name: str) -> np.ndarray:
         .order_by(artifact_column.c.chunk)
     ).all()
     if not rows:
-        raise NotFound(f"artifact {id} has no column '{name}'", hint="It may have been made by an older version; make it again.")
+        raise NotFound(
+            f"artifact {id} has no column '{name}'", hint="It may have been made by an older version; make it again."
+        )
     parts = [np.frombuffer(row.data, dtype=row.dtype) for row in rows]
     values = np.concatenate(parts) if len(parts) > 1 else parts[0]
     return values if rows[0].width == 1 else values.reshape(-1, rows[0].width)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+
 from isoline.domain.artifact import ArtifactKind
 from isoline.domain.job import Job
 from isoline.domain.recipe import Describe

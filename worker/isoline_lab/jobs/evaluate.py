@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from isoline.domain.artifact import ArtifactKind
 from isoline.domain.job import Job
 from isoline.domain.recipe import Evaluate
@@ -17,7 +18,7 @@ from ..training.evaluate import evaluate as predict
 
 
 def evaluate(bench: Workbench, job: Job, recipe: Evaluate, journal: Journal) -> dict:
-    """Predict every structure of the version with the whole committee; which of them it had learned from is recorded."""
+    """Predict every structure with the whole committee, and record which of them it had learned from."""
     model_id = recipe.model or work.job(bench, job.after).result["model"]
     version = library.version(bench, recipe.version)
     with bench.read() as connection:

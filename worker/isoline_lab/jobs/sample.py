@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 
 from ase import Atoms
+
 from isoline.domain.actor import Actor
 from isoline.domain.job import Job
 from isoline.domain.recipe import Describe, Sample
@@ -34,12 +35,15 @@ def make_sample(bench: Workbench, job: Job, recipe: Sample, journal: Journal) ->
         size=0,
         contract={"energy": "eV", "forces": "eV/Å", "stress": "eV/Å³"},
     )
-    outcome = None
-    for outcome in library.add(bench, actor, title, frames, source):
-        pass
+    *_, outcome = library.add(bench, actor, title, frames, source)
     version = outcome.version
     training.describe(bench, actor, Describe(version=version.id))
-    return {"dataset": title, "version": version.version, "version_id": version.id, "n_structures": version.n_structures}
+    return {
+        "dataset": title,
+        "version": version.version,
+        "version_id": version.id,
+        "n_structures": version.n_structures,
+    }
 
 
 def _structures(name: str) -> Iterator[Atoms]:

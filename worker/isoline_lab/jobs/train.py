@@ -6,6 +6,7 @@ import math
 import time
 
 import numpy as np
+
 from isoline.domain.artifact import ArtifactKind
 from isoline.domain.job import Job
 from isoline.domain.recipe import Train

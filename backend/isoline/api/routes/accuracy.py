@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -48,6 +48,6 @@ def spread(
 
 
 @router.get("/evaluations/compare")
-def compare(bench: Bench, _: Acting, id: list[int] = Query()) -> list[dict]:
+def compare(bench: Bench, _: Acting, id: Annotated[list[int], Query()]) -> list[dict]:
     """The same test set under several models."""
     return [asdict(row) for row in accuracy.compare(bench, id)]

@@ -7,7 +7,6 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from ...domain.contract import Contract
-from ...domain.contract import Contract
 from ...domain.recipe import Import
 from ...formats.survey import Survey
 from ...services import intake, work
