@@ -135,7 +135,8 @@ def import_(files: tuple[Path, ...], dataset: str, split: str | None, dry_run: b
     answer = outcome.as_dict()
     text = (
         f"{answer['dataset']} v{answer['version']}: {answer['n_structures']} structures, "
-        f"{answer['n_energy']} energies, {answer['n_forces']} forces, {answer['n_stress']} stresses, {answer['duplicates']} duplicates left out"
+        f"{answer['n_energy']} energies, {answer['n_forces']} forces, {answer['n_stress']} stresses, "
+        f"{answer['duplicates']} duplicates left out"
     )
     _answer(as_json, answer, "\n".join([text, *(f"warning: {warning}" for warning in answer["warnings"])]))
 
