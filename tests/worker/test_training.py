@@ -14,6 +14,7 @@ from isoline.domain.structure import Frame, Label, Structure
 from isoline.errors import InvalidInput
 from isoline_lab.calculator import IsolineCalculator
 from isoline_lab.potentials.committee import Committee
+from isoline_lab.potentials.networks import MemberNetworks
 from isoline_lab.potentials.reference import fit_reference
 from isoline_lab.training.batch_store import BatchStore
 from isoline_lab.training.checkpoint import Checkpoint
@@ -21,6 +22,7 @@ from isoline_lab.training.epoch import Epoch
 from isoline_lab.training.evaluate import evaluate
 from isoline_lab.training.fit import fit
 from isoline_lab.training.loss import LossWeights, batch_loss, predict_batch
+from isoline_lab.training.optimiser import AdamW
 
 RECIPE = Train(
     version=0,
@@ -269,6 +271,24 @@ def test_damaged_model_files_are_refused(alloy, damage):
 def test_bytes_that_are_no_checkpoint_are_refused(content):
     with pytest.raises(InvalidInput):
         Checkpoint.from_bytes(content)
+
+
+def test_the_optimiser_takes_the_steps_of_torch():
+    networks, theirs = (MemberNetworks(2, 1, 3, (4,)) for _ in range(2))
+    for each in (networks, theirs):
+        each.randomise(torch.Generator().manual_seed(0))
+    inputs, element = torch.linspace(-1, 1, 30).reshape(2, 5, 3), torch.zeros(5, dtype=torch.int64)
+    ours = AdamW(networks, 0.3, {}, 0)
+    others = [parameter for name, parameter in theirs.named_parameters() if not name.startswith("weights.")]
+    groups = [{"params": list(theirs.weights), "weight_decay": 0.3}, {"params": others, "weight_decay": 0.0}]
+    reference = torch.optim.AdamW(groups, lr=0.01)
+    for _ in range(5):
+        ours.step(((networks(inputs, element) - 1) ** 2).sum(), 0.01)
+        reference.zero_grad()
+        ((theirs(inputs, element) - 1) ** 2).sum().backward()
+        reference.step()
+    for one, other in zip(networks.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
 def test_reference_energies_of_one_composition_are_warned_about():

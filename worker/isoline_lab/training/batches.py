@@ -141,12 +141,11 @@ def _features(
     who = torch.full((n_atoms, n_moved), -1).scatter_(1, rank, order.values)
     n_rows = 3 * n_moved * with_forces + 6 * with_stress
 
-    inputs = torch.cat(
-        [
-            projection(functions.values(environments[atoms]), element[atoms])
-            for atoms in torch.arange(n_atoms).split(16 * ATOMS_AT_ONCE)
-        ]
-    )
+    parts = []
+    for atoms in torch.arange(n_atoms).split(8 * ATOMS_AT_ONCE):
+        yield
+        parts.append(projection(functions.values(environments[atoms]), element[atoms]))
+    inputs = torch.cat(parts)
     rows = inputs.new_zeros(n_atoms, n_rows, projection.n_inputs)
     target = torch.full((n_atoms, n_rows), nowhere)
     if with_forces:

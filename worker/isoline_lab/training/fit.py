@@ -23,6 +23,7 @@ from isoline_lab.training.checkpoint import Best, Checkpoint
 from isoline_lab.training.epoch import Epoch
 from isoline_lab.training.linear import LinearFit
 from isoline_lab.training.loss import LossWeights, batch_loss, predict_batch
+from isoline_lab.training.optimiser import AdamW
 from isoline_lab.training.prepare import prepare
 from isoline_lab.training.scores import score
 
@@ -137,8 +138,8 @@ def _run(
     final = LossWeights(recipe.energy_weight, recipe.force_weight, recipe.stress_weight)
     if fresh:
         yield from _start_from_linear(networks, training, final)
-    optimiser = _new_optimiser(networks, recipe, state)
-    best, best_weights, step = state.best, state.best_weights, state.step
+    optimiser = AdamW(networks, recipe.weight_decay, state.optimiser, state.step)
+    best, best_weights = state.best, state.best_weights
     has_forces = any(frame.label.forces is not None for frame in train)
     for number in range(state.epoch + 1, recipe.epochs + 1):
         began = heard = time.monotonic()
@@ -152,14 +153,10 @@ def _run(
                 yield sign
                 heard = time.monotonic()
             batch = yield from training.batch(index, sign)
-            step += 1
-            for group in optimiser.param_groups:
-                group["lr"] = _learning_rate(recipe, step, recipe.epochs * len(training))
             predicted = predict_batch(networks, batch, learning=True)
             loss = batch_loss(predicted, batch, weights)
-            optimiser.zero_grad()
-            loss.sum().backward()  # members share no weights, so each descends its own loss
-            optimiser.step()
+            rate = _learning_rate(recipe, optimiser.steps + 1, recipe.epochs * len(training))
+            optimiser.step(loss.sum(), rate)  # members share no weights, so each descends its own loss
             losses += batch_loss(predicted, batch, final).detach() * batch.n_structures
             total += batch.n_structures
         train_loss = (losses / total).numpy()
@@ -180,8 +177,8 @@ def _run(
             weights=current,
             best=best,
             best_weights=best_weights,
-            optimiser=_moments(networks, optimiser),
-            step=step,
+            optimiser=optimiser.moments(),
+            step=optimiser.steps,
         )
         yield Epoch(
             number=number,
@@ -246,32 +243,6 @@ def _start_from_linear(
 def _sign(recipe: Train, number: int, fraction: float) -> Epoch:
     """That the training is at this fraction of an epoch."""
     return Epoch(total=recipe.epochs, fraction=(number - 1 + fraction) / recipe.epochs)
-
-
-def _new_optimiser(networks: MemberNetworks, recipe: Train, state: Checkpoint) -> torch.optim.AdamW:
-    """AdamW that decays the weights between layers, with the moments of the state where it has some."""
-    between = list(networks.weights)
-    others = [p for name, p in networks.named_parameters() if not name.startswith("weights.")]
-    optimiser = torch.optim.AdamW(
-        [{"params": between, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=recipe.learning_rate,
-    )
-    if state.optimiser:
-        for name, parameter in networks.named_parameters():
-            optimiser.state[parameter] = {
-                "step": torch.tensor(float(state.step)),
-                "exp_avg": state.optimiser[f"{name}.first"].clone(),
-                "exp_avg_sq": state.optimiser[f"{name}.second"].clone(),
-            }
-    return optimiser
-
-
-def _moments(networks: MemberNetworks, optimiser: torch.optim.AdamW) -> dict[str, Tensor]:
-    moments = {}
-    for name, parameter in networks.named_parameters():
-        moments[f"{name}.first"] = optimiser.state[parameter]["exp_avg"].clone()
-        moments[f"{name}.second"] = optimiser.state[parameter]["exp_avg_sq"].clone()
-    return moments
 
 
 def _learning_rate(recipe: Train, step: int, steps: int) -> float:
