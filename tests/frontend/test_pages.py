@@ -185,6 +185,69 @@ def test_a_click_on_the_map_opens_a_structure_and_keeps_the_selection(tab, site)
     expect(tab.locator("#selection-chip [data-part=n]")).to_have_text("214")
 
 
+def test_a_selection_is_tagged_as_a_whole_and_the_tag_taken_back(tab, site):
+    open_map(tab, site, "?colour=group")
+    tab.locator("#map-legend").get_by_text("Surface").click()
+    expect(tab.locator("#selection-chip [data-part=n]")).to_have_text("12")
+    tab.keyboard.press("t")
+    tab.locator("dialog.ask input").fill("slab")
+    tab.keyboard.press("Enter")
+    expect(tab.locator("#table .pill").first).to_have_text("slab")
+    tab.keyboard.press("z")
+    expect(tab.locator("#table .pill")).to_have_count(0)
+
+
+def test_a_batch_decision_asks_once_and_can_be_refused(tab, site):
+    open_map(tab, site, "?colour=group")
+    tab.locator("#map-legend").get_by_text("Surface").click()
+    expect(tab.locator("#selection-chip [data-part=n]")).to_have_text("12")
+    tab.keyboard.press("Shift+R")
+    expect(tab.locator("dialog.ask")).to_contain_text("Reject 12 structures?")
+    tab.locator("dialog.ask").get_by_role("button", name="Cancel").click()
+    expect(tab.locator("[data-part=reviewed]")).to_have_text("0 reviewed")
+
+
+def test_a_selection_is_frozen_into_a_dataset_of_its_own(tab, site):
+    open_map(tab, site, "?colour=group")
+    tab.locator("#map-legend").get_by_text("Surface").click()
+    tab.locator("#freeze-selection").click()
+    expect(tab.locator("#freeze-what")).to_contain_text("12 structures selected of 214")
+    tab.locator("#freeze-dataset").fill("Si slabs")
+    tab.locator("#freeze-confirm").click()
+    expect(tab).to_have_url(re.compile("/datasets/Si%20slabs"))
+    expect(tab.get_by_role("heading", name="Si slabs")).to_be_visible()
+    expect(tab.locator(".facts").first).to_contain_text("12")
+
+
+def test_an_upload_shows_its_label_contract_before_anything_is_stored(tab, site, data):
+    tab.goto(f"{site}/import")
+    with tab.expect_file_chooser() as chooser:
+        tab.get_by_role("button", name="Choose files").click()
+    chooser.value.set_files(data / "zuo2020_Mo_test.extxyz.gz")
+    contract = tab.locator("#contract")
+    expect(contract).to_contain_text("grows with the number of atoms")
+    expect(tab.locator("#import-dataset")).to_have_value("zuo2020_Mo_test")
+    expect(tab.locator("#import-start")).to_be_enabled()
+    tab.locator("input[aria-label='Unit of the energy']").click()
+    tab.get_by_role("option", name="Hartree", exact=True).click()
+    expect(contract).to_contain_text("Hartree/Å")  # the forces follow
+    tab.goto(f"{site}/")
+    expect(tab.locator("#library-list")).not_to_contain_text("zuo2020_Mo_test")
+
+
+def test_all_faults_of_a_broken_file_are_told_at_once(tab, site, tmp_path):
+    broken = tmp_path / "broken.extxyz"
+    frame = '2\nProperties=species:S:1:pos:R:3 energy={energy} pbc="F F F"\nSi 0 0 0\nSi 0 0 {z}\n'
+    broken.write_text(frame.format(energy=-1, z=0.01) + frame.format(energy="nan", z=2.3))
+    tab.goto(f"{site}/import")
+    with tab.expect_file_chooser() as chooser:
+        tab.get_by_role("button", name="Choose files").click()
+    chooser.value.set_files(broken)
+    faults = tab.locator(".faults")
+    expect(faults.locator("tbody tr")).to_have_count(2)
+    expect(tab.locator("#import-start")).to_be_disabled()
+
+
 def test_an_address_that_is_not_there_says_so(tab, site):
     tab.goto(f"{site}/datasets/nothing")
     expect(tab.get_by_role("alert")).to_contain_text("there is no dataset 'nothing'")

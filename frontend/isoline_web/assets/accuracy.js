@@ -24,7 +24,7 @@
         spread: (shown) => this.showSpread(shown),
       });
       await Promise.all([...["energy", "forces", "stress"].map((name) => this.parity(name)), this.spread()].map((work) => work.catch(isoline.api.complain)));
-      if (this.position !== null) this.open(this.position);
+      if (this.position !== null) this.open(this.position).catch(isoline.api.complain);
       document.querySelector(".accuracy").dataset.ready = "true";
     }
 
@@ -37,7 +37,7 @@
       const [x, y, rows] = columns;
       if (!x.length) return this.nothing(`parity-${name}`);
       const plot = await this.plot(`parity-${name}`, {
-        pick: (point) => this.open(rows[point], name, point),
+        pick: (point) => this.open(rows[point], name, point).catch(isoline.api.complain),
         select: (outline) => this.select(name, outline, about.origin ?? 0).catch(isoline.api.complain),
       });
       this.plots[name] = plot;
@@ -62,7 +62,7 @@
       const { about, columns } = await isoline.api.columns(`/evaluations/${this.evaluation}/spread/forces`);
       const [spread, error, rows] = columns;
       if (!spread.some((value) => value > 0)) return this.nothing("spread-scatter");
-      const plot = await this.plot("spread-scatter", { pick: (point) => this.open(rows[point], "spread", point) });
+      const plot = await this.plot("spread-scatter", { pick: (point) => this.open(rows[point], "spread", point).catch(isoline.api.complain) });
       this.plots.spread = plot;
       this.rows.spread = rows;
       const x = log10(spread), y = log10(error);

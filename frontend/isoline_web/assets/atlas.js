@@ -27,16 +27,16 @@
       this.map_view = await new isoline.PointMap(stage, {
         select: (outline) => this.outlined(outline),
         clear: () => this.clear(),
-        pick: (row) => this.open(row, true),
+        pick: (row) => this.open(row).catch(isoline.api.complain),
         hover: (row) => this.hover(row),
       }).attach();
       await Promise.all([this.review.load(), this.showMap(this.map)]);
       await this.colour(this.channel);
       if (this.selection) await this.restoreSelection();
-      if (this.position !== null) await this.open(this.position, true);
+      if (this.position !== null) await this.open(this.position);
       isoline.colours.follow(() => this.recolour());
       isoline.table.show({});
-      await isoline.table.listen("rowClicked", (event) => event.data && this.open(event.data.position));
+      await isoline.table.listen("rowClicked", (event) => event.data && this.open(event.data.position).catch(isoline.api.complain));
       await isoline.table.listen("cellMouseOver", (event) => event.data && this.map_view.ring("hover", event.data.position));
       await isoline.table.listen("cellMouseOut", () => this.map_view.ring("hover", -1));
       stage.dataset.ready = "true";
@@ -176,7 +176,7 @@
       document.getElementById("map-stage").style.cursor = row >= 0 ? "pointer" : "";
     }
 
-    async open(position, centre = false) {
+    async open(position) {
       const opened = this.pane.open(position);
       this.position = position;
       this.map_view.ring("focus", position);

@@ -51,12 +51,17 @@
       this.stage.addEventListener("pointerdown", (down) => {
         if (down.button !== 0 || down.target.closest("button, .legend, .selection-chip")) return;
         this.pressed = true;
-        // Plotly lays a cover over the whole window while a hand drags, so the end is heard there.
+        let moved = 0;
+        const move = (event) => {
+          moved = Math.max(moved, Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY));
+        };
+        // Plotly lays a cover over the whole window while a hand drags, so the rest is heard there.
+        window.addEventListener("pointermove", move, true);
         window.addEventListener("pointerup", (up) => {
+          window.removeEventListener("pointermove", move, true);
           this.pressed = false;
           this.redraw();
-          if (Math.hypot(up.clientX - down.clientX, up.clientY - down.clientY) >= MOVED) return;
-          const row = this.at(up);
+          const row = moved < MOVED ? this.at(up) : -1;
           if (row >= 0) this.handlers.pick(row);
         }, { capture: true, once: true });
       }, true);
@@ -241,7 +246,7 @@
     pixels(context, width, height, view, rest, dpr) {
       const n = this.cloud.x.length;
       const stride = this.pressed && n > 400000 ? 3 : 1;
-      const radius = (n <= 60000 ? 1 : 0) * dpr + (dpr > 1 && n > 60000 ? 0.5 : 0);
+      const radius = n <= 150000 ? dpr : 0;
       const image = context.createImageData(width, height);
       isoline.points.splat(image.data, width, height, this.cloud, view, this.colours, rest, radius, stride);
       context.putImageData(image, 0, 0);

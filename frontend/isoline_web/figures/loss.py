@@ -14,7 +14,7 @@ def loss() -> go.Figure:
         uirevision="constant",
         margin={"l": 8, "r": 14, "t": 12, "b": 8},
         xaxis={"title": {"text": "epoch"}, "rangemode": "tozero"},
-        yaxis={"title": {"text": "loss"}, "type": "log", "nticks": 6, "exponentformat": "e"},
+        yaxis={"title": {"text": "loss"}, "type": "log", "dtick": "D2", "exponentformat": "e"},
         hovermode="x",
     )
     return figure
