@@ -9,6 +9,7 @@ import pickle
 import random
 import subprocess
 import sys
+import time
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -76,6 +77,9 @@ MALFORMED: dict[str, tuple[str, int | None, int | None, str, str]] = {
     "atoms in one place": (frame(rows=ROWS.replace("1.9 2.0 2.1", "0.0 0.01 0.0")), 0, 0, "pos", "0.010 Å from atom 1"),
     "atoms meet over the border": (frame(rows=ROWS.replace("1.9 2.0 2.1", "3.9 4.0 4.0")), 0, 0, "pos", "0.100 Å from"),
     "an atom meets itself": (frame(HEAD.replace('"4.0 0 0', '"0.2 0 0')), 0, 0, "pos", "its own periodic image"),
+    "endless field": (frame(rows=ROWS.replace("2.1", "x" * 3000)), 0, 1, "pos", "has 3000 characters"),
+    "endless name": (frame(HEAD.replace("forces", "f" * 3000)), 0, None, "Properties", "name has 3000 characters"),
+    "endless columns": (frame(HEAD.replace("forces:R:3", "a:R:9999:b:R:9999")), 0, None, "Properties", "more"),
     "key twice": (frame(HEAD + " energy=-4.0"), 0, None, "energy", "stands twice"),
     "bad column type": (frame(HEAD.replace("pos:R:3", "pos:Q:3")), 0, None, "Properties", "pos:Q:3"),
     "bad properties": (frame(HEAD.replace("pos:R:3", "pos:R")), 0, None, "Properties", "name:type:columns"),
@@ -244,7 +248,7 @@ good = Path(sys.argv[3]).read_bytes()
 warnings.simplefilter("error")
 draw = random.Random(seed)
 tokens = [b"nan", b"0", b"-1", b"1e999", b'"', b"=", b"\\n", b" ", b"T", b"99999999", b"\\r\\n"]
-tokens += [b"Lattice", b"{", b"]", b"\\xff", b"1D5", b":R:3", b"e"]
+tokens += [b"Lattice", b"{", b"]", b"\\xff", b"1D5", b":R:3", b"e", b"x" * 3000, b"[" * 3000, b":S:0", b"' "]
 for _ in range(200):
     data = bytearray(good)
     for _ in range(draw.randint(1, 6)):
@@ -256,6 +260,14 @@ for _ in range(200):
     assert found.n_frames or found.n_faults
 print("survived")
 """
+
+
+@pytest.mark.parametrize("junk", ["x", "[", "k={ ", "k=[[", '"', "a=b ", " ", "Properties=", "\\"])
+def test_no_header_makes_the_reader_slow(tmp_path, junk):
+    path = wrote(tmp_path / "slow.extxyz", frame(HEAD + " note=1" + junk * (500_000 // len(junk))))
+    start = time.process_time()
+    list(open_frames(path))
+    assert time.process_time() - start < 20
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import re
+from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import BinaryIO
 
 import numpy as np
@@ -21,11 +23,17 @@ from .stream import LINE_LIMIT, Lines, Unreadable
 MOST_ATOMS = 1_000_000  # per frame; a count beyond this is taken for damage
 MOST_COLUMNS = 10_000
 FAULTS_PER_FRAME = 5
+LONGEST_FIELD = 500  # characters
+LONGEST_NAME = 100
+LONGEST_HEADER = 1 << 16
 PLAIN = "species:S:1:pos:R:3"
 
 COUNT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\d+)\s*\Z")  # some editors put a byte order mark first
 PROPERTIES = re.compile(rb"(?:^|\s)Properties\s*=\s*\"?([^\s\"]+)", re.IGNORECASE)
-ENTRY = re.compile(rb"(\"[^\"]*\"|[^\s=\"']+)\s*=\s*(\"[^\"]*\"|'[^']*'|\{[^}]*\}|\[[^\]]*\](?:\s*\])?|\S+)")
+ENTRY = re.compile(  # bounded, so that no header makes it slow
+    rb"(?:^|(?<=\s))(\"[^\"]{1,200}\"|[^\s=\"']{1,200}+)\s{0,9}=\s{0,9}"
+    rb"(\"[^\"]{0,65536}\"|'[^']{0,9999}'|\{[^}]{0,9999}\}|\[[^\]]{0,9999}\](?:\s*\])?|\S+)"
+)
 
 _fmemopen = ctypes.CDLL(None).fmemopen
 _fmemopen.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p]
@@ -112,7 +120,7 @@ def _read_frame(lines: Lines, count: int, index: int, file: str) -> Iterator[Raw
         yield fault("the frame has no atoms", "number of atoms")
         return
     text = header[0].replace(b"\r", b"")
-    parsed = _parse_in_c(b"%d\n%b\n%b\n" % (count, text, b"\n".join(rows))) if len(rows) == count else None
+    parsed = _parse_in_c(text, rows) if len(rows) == count else None
     if parsed is None:
         ahead = lines.take(1)
         lines.give_back(ahead)
@@ -145,14 +153,14 @@ def _swallowed_frame(rows: list[bytes]) -> int | None:
 
 def _parse_slowly(header: bytes, rows: list[bytes]) -> tuple[dict, dict] | list[tuple]:
     """(info, arrays) of a frame that the C parser refused, or every (message, field, atom) that explains why."""
-    columns = _columns(header)
+    properties = _properties(header)
+    columns = _columns(properties)
     if isinstance(columns, str):
         return [(columns, "Properties")]
     faults = list(_diagnose(rows, columns))
     if faults:
         return faults
-    plain = b"%d\nProperties=%b\n%b\n" % (len(rows), _properties(header).encode(), b"\n".join(rows))
-    parsed = _parse_in_c(plain)
+    parsed = _parse_in_c(b"Properties=" + properties.encode(), rows)
     return (read_header(header), parsed[1]) if parsed else [("the frame cannot be parsed", "frame")]
 
 
@@ -182,8 +190,11 @@ def _build(index: int, header: bytes, info: dict, arrays: dict) -> RawFrame | li
     return RawFrame(index, numbers, positions.astype("<f8", copy=False), cell, pbc, info, arrays, {}, header)
 
 
-def _parse_in_c(text: bytes) -> tuple[dict, dict] | None:
-    """(info, arrays) of one frame, None when the C parser refuses it."""
+def _parse_in_c(header: bytes, rows: list[bytes]) -> tuple[dict, dict] | None:
+    """(info, arrays) of one frame, None when the C parser refuses it or must not see it."""
+    if not _safe_for_c(header, rows):
+        return None
+    text = b"%d\n%b\n%b\n" % (len(rows), header, b"\n".join(rows))
     handle = _fmemopen(text, len(text), b"r")
     try:
         _, info, arrays = cextxyz.read_frame_dicts(handle, use_cleri=False)
@@ -194,25 +205,38 @@ def _parse_in_c(text: bytes) -> tuple[dict, dict] | None:
     return info, arrays
 
 
+def _safe_for_c(header: bytes, rows: list[bytes]) -> bool:
+    """Whether nothing here can overrun the C parser: extxyz 0.4.6 copies what it refuses into 1024 bytes, unchecked."""
+    if len(header) > LONGEST_HEADER or isinstance(_columns(_properties(header)), str):
+        return False
+    longest = max(rows, key=len)
+    return len(longest) <= LONGEST_FIELD or max(map(len, b" ".join(rows).split()), default=0) <= LONGEST_FIELD
+
+
 def _properties(header: bytes) -> str:
     match = PROPERTIES.search(header)
     return match.group(1).decode("utf-8", "replace") if match else PLAIN
 
 
-def _columns(header: bytes) -> list[tuple[str, str]] | str:
+@lru_cache(maxsize=256)
+def _columns(properties: str) -> tuple[tuple[str, str], ...] | str:
     """(name, type letter) of every column, or what is wrong with `Properties`."""
-    parts = _properties(header).split(":")
+    parts = properties.split(":")
     if len(parts) % 3:
         return f"'{':'.join(parts)[:80]}' is not a list of name:type:columns"
     columns: list[tuple[str, str]] = []
     for name, kind, width in zip(parts[0::3], parts[1::3], parts[2::3], strict=True):
+        if len(name) > LONGEST_NAME:
+            return f"a column's name has {len(name)} characters"
         if kind not in ("S", "R", "I", "L") or not width.isdigit() or not 0 < int(width) <= MOST_COLUMNS:
             return f"'{name}:{kind}:{width}' is not name:type:columns with type S, R, I or L"
         columns += [(name, kind)] * int(width)
-    return columns
+        if len(columns) > MOST_COLUMNS:
+            return f"more than {MOST_COLUMNS} columns"
+    return tuple(columns)
 
 
-def _diagnose(rows: list[bytes], columns: list[tuple[str, str]]) -> Iterator[tuple[str, str, int]]:
+def _diagnose(rows: list[bytes], columns: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, str, int]]:
     """(message, field, atom) of the rows that do not fit the columns."""
     told = 0
     for atom, row in enumerate(rows):
@@ -232,6 +256,8 @@ def _diagnose(rows: list[bytes], columns: list[tuple[str, str]]) -> Iterator[tup
 
 def _field_problem(kind: str, field: bytes) -> str:
     shown = field[:40].decode("utf-8", "replace")
+    if len(field) > LONGEST_FIELD:
+        return f"'{shown}…' has {len(field)} characters"
     if kind == "R":
         try:
             value = float(field.replace(b"D", b"E").replace(b"d", b"e"))
@@ -258,8 +284,8 @@ def read_header(header: bytes) -> dict[str, object]:
 
 
 def _repeated(header: bytes) -> list[str]:
-    keys = [key.decode("utf-8", "replace").strip('"') for key, _ in ENTRY.findall(header)]
-    return sorted({key for key in keys if keys.count(key) > 1})
+    keys = Counter(key.decode("utf-8", "replace").strip('"') for key, _ in ENTRY.findall(header))
+    return sorted(key for key, times in keys.items() if times > 1)
 
 
 def _atomic_numbers(arrays: dict[str, np.ndarray]) -> np.ndarray | str:
