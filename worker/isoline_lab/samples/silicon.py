@@ -5,7 +5,8 @@ and 48 rattled, 47 hot, 23 with a vacancy. To make it, with Quantum ESPRESSO ins
 
     python -m isoline_lab.samples.silicon silicon.extxyz.xz --work folder
 
-takes some 20 s of one core per cell. It may be stopped and started again: frames finished in the work folder are not computed twice.
+It takes some 20 s of one core per cell, and may be stopped and started again: frames finished
+in the work folder are not computed twice.
 """
 
 from __future__ import annotations
