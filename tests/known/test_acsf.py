@@ -17,7 +17,7 @@ from isoline.domain.recipe import AcsfDescriptor
 from isoline.domain.structure import Structure
 from isoline_lab.descriptors.acsf import SymmetryFunctions, new_symmetry_functions, radial_grid
 from isoline_lab.descriptors.environments import Environments, gather_environments
-from isoline_lab.descriptors.projection import Derivatives, fit_projection
+from isoline_lab.descriptors.projection import Derivatives, Projection, principal_inputs
 from isoline_lab.graph import build_graph
 
 descriptors = pytest.importorskip("dscribe.descriptors", reason="dscribe is in the test extra")
@@ -120,10 +120,9 @@ def test_without_angular_functions_only_radial_ones_remain():
 
 def test_projected_inputs_are_uncorrelated_and_of_unit_size_on_average():
     rng = torch.Generator().manual_seed(3)
-    functions = SymmetryFunctions((14,), CUTOFF, radial_grid(6, 0.5, CUTOFF), ())
     values = torch.randn(500, 6, generator=rng, dtype=torch.float64) @ torch.randn(6, 6, generator=rng).double()
-    projection = fit_projection(functions, [values], [torch.ones(6)], n_inputs=4)
-    inputs = projection(values, torch.zeros(500, dtype=torch.int64))
+    mean, matrix = principal_inputs(values, torch.ones(6), n_inputs=4)
+    inputs = Projection(mean[None], matrix[None])(values, torch.zeros(500, dtype=torch.int64))
     covariance = inputs.T @ inputs / 500
     torch.testing.assert_close(covariance, covariance.diagonal().diag(), atol=1e-10, rtol=0)
     assert float(covariance.trace() / 4) == pytest.approx(1.0)

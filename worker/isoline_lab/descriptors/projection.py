@@ -116,38 +116,30 @@ class Derivatives:
         return torch.cat([torch.einsum(rule, pair, part) for pair, part in parts], dim=2).flatten(1, 2)
 
 
-def fit_projection(
-    functions: SymmetryFunctions,
-    values: list[Tensor],
-    steepness: list[Tensor],
-    n_inputs: int,
-    whitening: float = 0.5,
-) -> Projection:
-    """Inputs of comparable force and little redundancy.
+def principal_inputs(values: Tensor, steepness: Tensor, n_inputs: int, whitening: float = 0.5) -> tuple[Tensor, Tensor]:
+    """Combinations of symmetry functions with comparable force and little redundancy, for one element.
 
-    values      per element, (atoms, functions) of a sample
-    steepness   per element, (functions,) root mean square size of the derivatives, Å⁻¹
-    n_inputs    largest number of inputs to keep
+    values      (atoms, functions)  a sample
+    steepness   (functions,)        root mean square size of the derivatives, Å⁻¹
+    n_inputs    how many combinations; more than there is variety for are zero
     whitening   0 keeps the natural size of the principal directions, 1 makes them all equal
+    returns     mean (functions,) and matrix (functions, inputs) of a `Projection`
 
     Each function is divided by its steepness, so that none dominates the forces; then the leading principal directions
     are kept, which decorrelates the inputs. Conditioning decides how fast gradient descent learns.
     """
-    n = min(n_inputs, functions.n_features)
-    mean = torch.zeros(len(values), functions.n_features, dtype=torch.float64)
-    matrix = torch.zeros(len(values), functions.n_features, n, dtype=torch.float64)
-    for place, (sample, steep) in enumerate(zip(values, steepness, strict=True)):
-        if len(sample) == 0:
-            continue
-        sample = sample.double()
-        scale = torch.where(steep > 1e-8 * steep.max().clamp(min=1e-12), steep, torch.inf).double()
-        mean[place] = sample.mean(0)
-        scaled = (sample - mean[place]) / scale
-        variance, directions = torch.linalg.eigh(scaled.T @ scaled / len(sample))
-        variance, directions = variance.flip(0)[:n].clamp(min=0), directions.flip(1)[:, :n]
-        kept = variance > 1e-10 * variance[0].clamp(min=1e-12)
-        size = torch.where(kept, variance.clamp(min=1e-300) ** (-0.5 * whitening), 0.0)
-        # Inputs of unit size on average, so that the networks' first weights suit them.
-        size = size / ((variance * size**2).sum() / kept.sum()).sqrt().clamp(min=1e-300)
-        matrix[place] = directions * size / scale[:, None]
-    return Projection(mean, matrix)
+    n_functions = len(steepness)
+    n = min(n_inputs, n_functions)
+    if len(values) == 0:
+        return torch.zeros(n_functions, dtype=torch.float64), torch.zeros(n_functions, n, dtype=torch.float64)
+    values, steepness = values.double(), steepness.double()
+    scale = torch.where(steepness > 1e-8 * steepness.max().clamp(min=1e-12), steepness, torch.inf)
+    mean = values.mean(0)
+    scaled = (values - mean) / scale
+    variance, directions = torch.linalg.eigh(scaled.T @ scaled / len(values))
+    variance, directions = variance.flip(0)[:n].clamp(min=0), directions.flip(1)[:, :n]
+    kept = variance > 1e-10 * variance[0].clamp(min=1e-12)
+    size = torch.where(kept, variance.clamp(min=1e-300) ** (-0.5 * whitening), 0.0)
+    # Inputs of unit size on average, so that the networks' first weights suit them.
+    size = size / ((variance * size**2).sum() / kept.sum().clamp(min=1)).sqrt().clamp(min=1e-150)
+    return mean, directions * size / scale[:, None]

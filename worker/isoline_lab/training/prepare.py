@@ -13,7 +13,7 @@ from isoline.domain.structure import Frame
 from isoline.errors import InvalidInput
 from isoline_lab.descriptors.acsf import SymmetryFunctions, radial_grid
 from isoline_lab.descriptors.environments import gather_environments
-from isoline_lab.descriptors.projection import Derivatives, Projection, fit_projection
+from isoline_lab.descriptors.projection import Derivatives, Projection, principal_inputs
 from isoline_lab.graph import build_graph
 from isoline_lab.potentials.reference import fit_reference
 from isoline_lab.training.epoch import Epoch
@@ -105,8 +105,13 @@ def _measure(
         if min(sampled) >= SAMPLE_VALUES:
             break
     steepness = (squares / torch.tensor(steep_sampled).clamp(min=1)[:, None]).sqrt()
-    samples = [torch.cat(parts) if parts else torch.zeros(0, functions.n_features) for parts in values]
-    return fit_projection(functions, samples, list(steepness), recipe.inputs)
+    means, matrices = [], []
+    for parts, steep in zip(values, steepness, strict=True):
+        yield Epoch(stage="features", fraction=1.0)
+        mean, matrix = principal_inputs(torch.cat(parts), steep, recipe.inputs)
+        means.append(mean)
+        matrices.append(matrix)
+    return Projection(torch.stack(means), torch.stack(matrices))
 
 
 def _every_derivative(functions: SymmetryFunctions) -> dict[int, Derivatives]:
