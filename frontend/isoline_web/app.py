@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from pathlib import Path
 
-import dash_mantine_components as dmc
 from dash import Dash, hooks
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocket
 from fastapi.responses import HTMLResponse
 
 from isoline.api import session
@@ -29,6 +29,7 @@ INDEX = """<!DOCTYPE html>
 <title>{%title%}</title>
 {%favicon%}
 <style>TOKENS</style>
+<script src="/assets/theme.js"></script>
 {%css%}
 </head>
 <body>
@@ -45,7 +46,6 @@ def create(bench: Workbench | None = None) -> FastAPI:
     # without styles, and a socket that reconnects after a restart would find no callbacks.
     server = create_api(bench, on_start=lambda: finish_set_up(app))
     _add_sign_in_page(server)
-    dmc.pre_render_color_scheme()
     app = Dash(
         "isoline",
         server=server,
@@ -64,7 +64,6 @@ def create(bench: Workbench | None = None) -> FastAPI:
     for page in PAGES:
         page.register(desk)
     app.layout = partial(shell.layout, bench.settings.sign_in_required)
-    hooks.websocket_message()(_end_with_session(bench))
     server.state.dash = app
     session.guard(server, bench)
     return server
@@ -75,15 +74,11 @@ def finish_set_up(app: Dash) -> None:
     app._setup_server()
 
 
-def _end_with_session(bench: Workbench):
-    """Close a socket with code 4401 once its session has ended."""
-
-    async def alive(socket, message):
-        if session.socket_alive(bench, socket.headers.get("cookie", "")):
-            return True
-        return (4401, "session ended")
-
-    return alive
+@hooks.websocket_message()
+async def end_with_session(socket: WebSocket, message: dict) -> bool | tuple[int, str]:
+    """Close a socket with code 4401 once its session has ended. Dash keeps such hooks for the whole process."""
+    alive = await asyncio.to_thread(session.socket_alive, socket.app.state.bench, socket.headers.get("cookie", ""))
+    return True if alive else (4401, "session ended")
 
 
 def _add_sign_in_page(server: FastAPI) -> None:

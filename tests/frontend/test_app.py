@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 import isoline_web
 from isoline.errors import InvalidInput
@@ -37,6 +38,25 @@ def test_a_cold_deep_link_comes_with_styles_scripts_and_a_language(served):
     assert "/assets/base.css" in page
     assert "/assets/atlas.js" in page
     assert "--accent:#4263eb" in page
+
+
+def test_the_theme_is_chosen_before_anything_is_painted(served):
+    head = served.get("/").text.partition("</head>")[0]
+    assert '<script src="/assets/theme.js"></script>' in head
+
+
+def test_a_socket_ends_with_its_session(bench_sqlite):
+    accounts.set_owner_password(bench_sqlite, "a long sentence")
+    bench = Workbench(bench_sqlite.settings.model_copy(update={"host": "192.0.2.7"}), bench_sqlite.engine)
+    with TestClient(create(bench), base_url="http://192.0.2.7") as client:
+        client.post("/api/session", json={"password": "a long sentence"})
+        address = "ws://192.0.2.7/_dash-ws-callback"
+        with client.websocket_connect(address, headers={"origin": "http://192.0.2.7"}) as socket:
+            client.delete("/api/session")
+            socket.send_json({"type": "heartbeat"})
+            with pytest.raises(WebSocketDisconnect) as ended:
+                socket.receive_json()
+    assert ended.value.code == 4401
 
 
 def test_the_page_names_no_other_host(served):

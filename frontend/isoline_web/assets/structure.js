@@ -16,6 +16,7 @@
         isoline.press("atom-colour", colour);
         this.view.set({ colour });
       };
+      isoline.actions["close-structure"] = () => this.close();
       isoline.actions.forces = (_, button) => {
         const on = button.getAttribute("aria-pressed") !== "true";
         button.setAttribute("aria-pressed", String(on));

@@ -1,4 +1,4 @@
-/* Before anything is painted: the theme that was chosen last, or the system's. */
+/* Loaded in the head, before anything is painted: the theme that was chosen last, or the system's. */
 (function () {
   "use strict";
 

@@ -20,7 +20,7 @@ PREFIX = {"energy": 0, "forces": 1, "stress": 2}
 
 
 def score_words(row, name: str, *, plain: bool = False) -> object:
-    """MAE, RMSE, R² and the number of values they rest on."""
+    """MAE, RMSE and R² for a panel's bar; `plain`, as one sentence, also the number of values they rest on."""
     prefix, _, factor, unit, digits = COLUMNS[PREFIX[name]]
     n = getattr(row, f"{prefix}_n")
     if not n:
@@ -30,9 +30,9 @@ def score_words(row, name: str, *, plain: bool = False) -> object:
         ("MAE", words.number(_times(values["mae"], factor), digits), unit),
         ("RMSE", words.number(_times(values["rmse"], factor), digits), unit),
         *([("R²", words.number(values["r2"], 4), "")] if values["r2"] is not None else []),
-        ("N", words.count(n), ""),
     ]
     if plain:
+        text.append(("N", words.count(n), ""))
         return ", ".join(f"{key} {value} {unit}".strip() for key, value, unit in text)
     shown = []
     for key, value, of in text:
@@ -81,7 +81,7 @@ def compared(comparisons: Iterable, shown: int) -> html.Table:
                 html.Td(words.count(one.score.n_structures), className="n"),
                 *_cells(one.score, best),
             ],
-            style={"background": "var(--accent-soft)"} if one.evaluation == shown else None,
+            className="current" if one.evaluation == shown else "",
         )
         for one in comparisons
     ]

@@ -31,11 +31,14 @@ def structure_view(*footer, hint: object = "Click a point on the map or a row in
         setattr(button, "data-missing", missing)
     forces = act([icon("check", small=True), "Forces"], "forces", key="F", className="button small on")
     setattr(forces, "aria-pressed", "true")
+    close = act(
+        icon("cross", small=True), "close-structure", className="button quiet icon-only drawer-only", label="Close"
+    )
     bar = html.Div(
         [
             html.H2("Structure", **{"data-part": "title"}),
             html.Span("", className="context", **{"data-part": "number"}),
-            html.Div([colour, forces], className="controls"),
+            html.Div([colour, forces, close], className="controls"),
         ],
         className="bar",
     )

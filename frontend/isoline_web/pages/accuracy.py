@@ -7,7 +7,7 @@ from dash import Input, Output, State, dcc, html
 
 from isoline.services import accuracy, atlas, library, predictions, training
 
-from .. import ids
+from .. import ids, words
 from ..callbacks import Desk
 from ..components.panel import act, panel, segments
 from ..components.point_map import point_map
@@ -105,11 +105,13 @@ def register(desk: Desk) -> None:
 
 def _parity_panel(name: str, title: str, unit: str, overall) -> html.Section:
     figure = square(f"reference, {unit}", f"predicted, {unit}")
+    n = {"energy": overall.energy_n, "forces": overall.force_n, "stress": overall.stress_n}[name]
     stage = point_map(
         f"parity-{name}",
         f"{title}: predicted against reference; {score_words(overall, name, plain=True)}",
         figure=figure,
         children=(
+            html.Div(f"N = {words.count(n)}" if n else "", className="count"),
             html.Div(
                 empty(
                     "accuracy", f"No reference {title.lower()}", "Missing labels are left out, never counted as zero."

@@ -190,7 +190,7 @@ def _versions(cards, shown) -> html.Section:
                     className="n",
                 ),
             ],
-            style={"background": "var(--accent-soft)"} if card.id == shown.id and len(cards) > 1 else None,
+            className="current" if card.id == shown.id and len(cards) > 1 else "",
         )
         for card in cards
     ]
