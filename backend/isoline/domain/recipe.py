@@ -70,7 +70,7 @@ class Train(Recipe):
     inputs: int = Field(128, ge=1, le=1024, description="Combinations of symmetry functions that the networks see")
     hidden: tuple[int, ...] = Field((32, 32), description="Widths of the hidden layers of each network")
     epochs: int = Field(100, ge=1, le=100_000, description="Largest number of passes over the training set")
-    patience: int = Field(30, ge=1, description="Epochs without a better validation loss before stopping")
+    patience: int = Field(40, ge=1, description="Epochs without a better validation loss before stopping")
     batch_size: int = Field(8, ge=1, le=4096, description="Structures per step")
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Largest step of the optimiser")
     weight_decay: float = Field(0.1, ge=0, description="Pull of the network's weights towards zero")

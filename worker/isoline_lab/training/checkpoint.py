@@ -41,8 +41,9 @@ class Checkpoint:
 
     data        names the structures and labels that were trained on
     weights     of the networks now
-    best        when they were best
-    best_weights  and what they were
+    average     of the weights over the last steps, which is what is validated and kept
+    best        when the average was best
+    best_weights  and what it was
     optimiser   first and second moments, by name
     step        optimiser steps taken
     """
@@ -56,6 +57,7 @@ class Checkpoint:
     warnings: tuple[str, ...]
     hidden: tuple[int, ...]
     weights: dict[str, Tensor]
+    average: dict[str, Tensor]
     best: Best
     best_weights: dict[str, Tensor]
     optimiser: dict[str, Tensor] = field(default_factory=dict)
@@ -96,7 +98,7 @@ class Checkpoint:
         text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8).copy()
         tensors = {"about": torch.from_numpy(text)}
         tensors |= {"mean": self.projection.mean, "matrix": self.projection.matrix}
-        for group in ("weights", "best_weights", "optimiser"):
+        for group in ("weights", "average", "best_weights", "optimiser"):
             tensors |= {f"{group}/{name}": tensor.clone() for name, tensor in getattr(self, group).items()}
         return safetensors.torch.save(tensors)
 
@@ -111,7 +113,7 @@ class Checkpoint:
             about = json.loads(tensors["about"].numpy().tobytes())
             if about["format"] != FORMAT:
                 raise ValueError(f"format {about['format']}, this program reads {FORMAT}")
-            groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best_weights": {}, "optimiser": {}}
+            groups: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "best_weights": {}, "optimiser": {}}
             for key, tensor in tensors.items():
                 group, _, name = key.partition("/")
                 if name:

@@ -33,6 +33,9 @@ EARLY_ENERGY = 1 / 3
 
 SILENCE_S = 0.5  # how long a caller may have to wait for a sign of life within an epoch
 
+# Share of the running average of the weights that stays in a step.
+AVERAGING = 0.98
+
 WARM_UP = 50  # steps until the full learning rate
 RIDGE = 1e-6
 
@@ -89,6 +92,7 @@ def _begin(
             data=data,
             recipe=described,
             weights=start.best_weights,
+            average=start.best_weights,
             best=Best(),
             optimiser={},
         )
@@ -108,6 +112,7 @@ def _begin(
         warnings=features.warnings,
         hidden=recipe.hidden,
         weights=weights,
+        average=weights,
         best=Best(),
         best_weights=weights,
     )
@@ -134,10 +139,11 @@ def _run(
     training, held_out = _stores(recipe, train, validation, state)
     yield from training.fill()
     yield from held_out.fill()
-    networks = state.networks(state.weights)
+    networks, averaged = state.networks(state.weights), state.networks(state.average)
     final = LossWeights(recipe.energy_weight, recipe.force_weight, recipe.stress_weight)
     if fresh:
         yield from _start_from_linear(networks, training, final)
+        averaged.load_state_dict(networks.state_dict())
     optimiser = AdamW(networks, recipe.weight_decay, state.optimiser, state.step)
     best, best_weights = state.best, state.best_weights
     has_forces = any(frame.label.forces is not None for frame in train)
@@ -157,24 +163,26 @@ def _run(
             loss = batch_loss(predicted, batch, weights)
             rate = _learning_rate(recipe, optimiser.steps + 1, recipe.epochs * len(training))
             optimiser.step(loss.sum(), rate)  # members share no weights, so each descends its own loss
+            _follow(averaged, networks, optimiser.steps)
             losses += batch_loss(predicted, batch, final).detach() * batch.n_structures
             total += batch.n_structures
         train_loss = (losses / total).numpy()
-        scores = yield from score(networks, held_out, final, _sign(recipe, number, 1.0))
+        scores = yield from score(averaged, held_out, final, _sign(recipe, number, 1.0))
         if not (np.isfinite(train_loss).all() and np.isfinite(scores.loss).all()):
             raise Diverged(
                 f"the loss was not finite in epoch {number}",
                 hint="Lower the learning rate, and look for extreme forces or energies in the training set.",
             )
         improved = bool(scores.loss.mean() < best.loss)
-        current = _copied(networks.state_dict())
+        current = _copied(averaged.state_dict())
         if improved:
             best = Best(number, float(scores.loss.mean()), scores.committee_energy_rmse, scores.committee_force_rmse)
             best_weights = current
         state = replace(
             state,
             epoch=number,
-            weights=current,
+            weights=_copied(networks.state_dict()),
+            average=current,
             best=best,
             best_weights=best_weights,
             optimiser=optimiser.moments(),
@@ -238,6 +246,14 @@ def _start_from_linear(
     with torch.no_grad():
         networks.linear.copy_(coefficients[None, :, :, None])
         networks.offset.copy_(offsets[None, :, None, None])
+
+
+@torch.no_grad()
+def _follow(averaged: MemberNetworks, networks: MemberNetworks, steps: int) -> None:
+    """Move the running average a little towards the weights: it is steadier than they are, and generalises better."""
+    keep = min(AVERAGING, (1 + steps) / (10 + steps))  # the first steps come from far and are forgotten sooner
+    for mean, parameter in zip(averaged.parameters(), networks.parameters(), strict=True):
+        mean.lerp_(parameter, 1.0 - keep)
 
 
 def _sign(recipe: Train, number: int, fraction: float) -> Epoch:
