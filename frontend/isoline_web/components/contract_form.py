@@ -107,7 +107,7 @@ def _label_row(
         seen = [
             html.Td(share, className="n"),
             html.Td([span, html.Span(house_unit, className="unit")], className="n"),
-            html.Td([html.Div(remark) for remark in chosen.remarks] or "as expected", className="muted"),
+            html.Td([html.Div(remark) for remark in chosen.remarks] or "nothing odd found", className="muted"),
         ]
     value = getattr(survey.contract, key_field) or NONE
     return html.Tr(
