@@ -110,7 +110,7 @@ def _shortcut_sheet() -> object:
         )
         for title, keys in SHORTCUTS
     ]
-    return dialog(ids.SHORTCUTS, "Keyboard", html.Div(groups, className="columns"), size="lg")
+    return dialog(ids.SHORTCUTS, "Keyboard", html.Div(groups, className="sheet"), size="lg")
 
 
 def crumbs(*parts: str | tuple[str, str]) -> html.Nav:

@@ -102,13 +102,22 @@
         plot.setMask(Uint8Array.from(this.rows[name], (row) => columns[0][row]));
         if (name !== quantity) plot.forgetOutline();
       }
+      this.tell(id);
       const chip = document.getElementById("selection-chip");
       chip.classList.remove("hidden");
       chip.querySelector("[data-part=n]").textContent = isoline.words.count(n);
       chip.querySelector("[data-part=to-map]").href = `/map/${this.version}?evaluation=${this.evaluation}&sel=${id}&colour=force_error`;
     }
 
+    /** The table of errors follows the selection; a comparison of models gives way to it. */
+    tell(selection) {
+      const { set_props } = globalThis.dash_clientside;
+      if (selection && document.querySelector('[data-act=grouping][aria-pressed=true]')?.dataset.value === "models") isoline.actions.grouping("role");
+      set_props("parity-selection", { data: selection });
+    }
+
     clear() {
+      this.tell(null);
       for (const plot of Object.values(this.plots)) {
         plot.forgetOutline();
         plot.setMask(null);

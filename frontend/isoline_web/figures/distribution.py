@@ -50,5 +50,10 @@ def distribution(histogram, theme: Theme, selected: bool) -> go.Figure:
     return figure
 
 
+def bins(n: int) -> int:
+    """How many bars n values deserve: 2 n^(1/3), Rice's rule, between 12 and 60."""
+    return int(min(60, max(12, round(2 * n ** (1 / 3)))))
+
+
 def _short(label: str, length: int = 14) -> str:
     return label if len(label) <= length else label[: length - 1] + "…"

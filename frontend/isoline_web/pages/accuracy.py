@@ -14,7 +14,7 @@ from ..components.point_map import point_map
 from ..components.scores import by_group, compared, score_words
 from ..components.states import empty
 from ..components.structure_view import structure_view
-from ..figures.distribution import distribution
+from ..figures.distribution import bins, distribution
 from ..figures.frame import logarithmic, square
 from ..shell import crumbs
 
@@ -58,6 +58,7 @@ def register(desk: Desk) -> None:
                 html.H1(f"Accuracy of {model.name} on {version.title}", className="sr"),
                 dcc.Store(id="accuracy", data=settings),
                 dcc.Store(id="grouping", data=by),
+                dcc.Store(id="parity-selection"),
                 dcc.Store(id="spread-shown", data="scatter"),
                 html.Div(
                     [
@@ -78,12 +79,17 @@ def register(desk: Desk) -> None:
     desk.runs("accuracy", "start", Input("accuracy", "data"))
     desk.runs("accuracy", "choose", Input("evaluation-chosen", "value"), State("accuracy", "data"))
 
-    @desk.answers(Output("errors", "children"), Input("grouping", "data"), State("accuracy", "data"))
-    def show_errors(by, settings):
+    @desk.answers(
+        Output("errors", "children"),
+        Input("grouping", "data"),
+        Input("parity-selection", "data"),
+        State("accuracy", "data"),
+    )
+    def show_errors(by, selection, settings):
         if by == "models":
             same = accuracy.evaluations(bench, version_id=settings["version"])
             return compared(accuracy.compare(bench, [one.id for one in same]), settings["evaluation"])
-        return by_group(accuracy.metrics(bench, settings["evaluation"], by), by)
+        return by_group(accuracy.metrics(bench, settings["evaluation"], by, selection), by)
 
     @desk.answers(
         Output("spread-histogram", "figure"),
@@ -93,7 +99,9 @@ def register(desk: Desk) -> None:
     )
     def show_spread(shown, theme, settings):
         name = "energy_spread" if shown == "energy" else "force_spread"
-        found = atlas.histogram(bench, settings["version"], name, evaluation=settings["evaluation"], bins=48)
+        found = atlas.histogram(
+            bench, settings["version"], name, evaluation=settings["evaluation"], bins=bins(settings["n"])
+        )
         figure = distribution(found, theme, False)
         figure.update_layout(
             xaxis={"title": {"text": f"{found.title}, {found.unit}"}},
@@ -136,17 +144,18 @@ def _errors_panel(by: str, found, same) -> html.Section:
     )
     selection = html.Div(
         [
-            html.Span([html.B("", **{"data-part": "n"}), " structures"]),
+            html.Span([html.B("", **{"data-part": "n"}), " structures selected; the errors below are theirs"]),
             html.A("Show on map", href=f"/map/{found.version}", className="button small", **{"data-part": "to-map"}),
             act([], "clear", key="Esc", className="button quiet small", label="Clear the selection"),
         ],
         id="selection-chip",
-        className="row hidden",
+        className="row chosen hidden",
     )
     return panel(
         "Errors",
+        selection,
         html.Div(id="errors", className="scroll", style={"flex": "1"}),
-        controls=(selection, choose, segments("grouping", GROUPINGS, by, "Errors by")),
+        controls=(choose, segments("grouping", GROUPINGS, by, "Errors by")),
         className="errors",
     )
 

@@ -20,6 +20,7 @@ from ..components.atlas_panels import (
     table_panel,
 )
 from ..components.structure_view import structure_view
+from ..figures.distribution import bins
 from ..shell import crumbs
 from . import freeze_dialog, no_map
 
@@ -108,7 +109,12 @@ def register(desk: Desk) -> None:
         selection = chosen and chosen["id"]
         bars = [
             atlas.histogram(
-                bench, settings["version"], name, selection=selection, evaluation=settings["evaluation"], bins=40
+                bench,
+                settings["version"],
+                name,
+                selection=selection,
+                evaluation=settings["evaluation"],
+                bins=bins(settings["n"]),
             )
             for name in names
         ]
