@@ -89,5 +89,6 @@ def notify(title: str, message: str = "", *, colour: str = "accent") -> None:
         "color": colour,
         "autoClose": False if colour == "red" else 6000,
         "withBorder": True,
+        "closeButtonProps": {"aria-label": "Close this notice"},
     }
     set_props("notices", {"sendNotifications": [notice]})

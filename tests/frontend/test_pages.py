@@ -76,8 +76,7 @@ def test_a_lasso_selects_on_map_table_and_histograms_alike(tab, site):
     n = int(chip.inner_text())
     assert 0 < n < 214
     expect(tab.locator("[data-part=table-context]")).to_contain_text(f"{n} of 214")
-    count = tab.evaluate("async () => (await dash_ag_grid.getApiAsync('table')).getDisplayedRowCount()")
-    assert count == n
+    tab.wait_for_function("async (n) => (await dash_ag_grid.getApiAsync('table')).getDisplayedRowCount() === n", arg=n)
     tab.get_by_role("button", name="Histograms").click()
     expect(tab.locator("#histograms figure")).to_have_count(5)
     assert "sel=" in tab.url

@@ -45,7 +45,7 @@
   /** A notice at the bottom; one with the same id takes the place of the last; failures stay until closed. */
   function say(title, message = "", { colour = "accent", id, keep = false } = {}) {
     const shown = `${id ?? "notice"}-${++notices}`;
-    const notice = { action: "show", id: shown, title, message, color: colour, withBorder: true, autoClose: keep ? false : 6000 };
+    const notice = { action: "show", id: shown, title, message, color: colour, withBorder: true, autoClose: keep ? false : 6000, closeButtonProps: { "aria-label": "Close this notice" } };
     const hidden = id && latest.has(id) ? [latest.get(id)] : [];
     if (id) latest.set(id, shown);
     globalThis.dash_clientside?.set_props("notices", { hideNotifications: hidden, sendNotifications: [notice] });

@@ -5,6 +5,7 @@
   const create = (tag, props, ...children) => globalThis.React.createElement(tag, props, ...children);
   const SORTED = { decision_word: "decision" };
   let question = null; // {version, evaluation, selection, search}: what the table shows
+  let generation = 0; // grows with every question: an answer to an older one is not shown
 
   const cells = (globalThis.dashAgGridComponentFunctions ??= {});
   const functions = (globalThis.dashAgGridFunctions ??= {});
@@ -30,11 +31,13 @@
     async rows(request) {
       const { no_update } = globalThis.dash_clientside;
       if (!request || !question) return no_update;
+      const asked = generation;
       const [sort] = request.sortModel?.length ? request.sortModel : [{ colId: "position", sort: "asc" }];
       const query = new URLSearchParams({ sort: SORTED[sort.colId] ?? sort.colId, descending: sort.sort === "desc", start: request.startRow, stop: request.endRow });
       for (const key of ["evaluation", "selection", "search"]) if (question[key]) query.set(key, question[key]);
       try {
         const page = await isoline.api.json(`/versions/${question.version}/table?${query}`);
+        if (asked !== generation) return no_update;
         (await api()).setGridOption("context", { most: remember(page) });
         return { rowData: page.rows.map((row) => ({ ...row, key: `r${row.position}` })), rowCount: page.total };
       } catch (error) {
@@ -45,6 +48,7 @@
 
     async show(changes) {
       question = { ...question, ...changes };
+      generation += 1;
       const grid = await api();
       most = {};
       grid.purgeInfiniteCache();
@@ -53,6 +57,7 @@
 
     begin(first) {
       question = first;
+      generation += 1;
       most = {};
     },
 

@@ -98,11 +98,11 @@
     setPoints(x, y, ranges) {
       this.cloud = { x, y, codes: null, mask: null };
       this.index = new isoline.points.Index(x, y);
-      const margin = ([low, high], below) => {
+      const margin = ([low, high], share) => {
         const width = high - low || 1;
-        return [low - below * width, high + 0.06 * width];
+        return [low - share * width, high + share * width];
       };
-      // A little more room below, where the legend stands.
+      // A little more room above and below, where selection and legend stand.
       this.home = ranges ?? [margin(isoline.points.extent(x), 0.06), margin(isoline.points.extent(y), 0.12)];
       this.sparse = null;
       return this.reset();
