@@ -1,7 +1,7 @@
 """The silicon sample: small cells, strained, rattled, hot and with a vacancy, labelled with PBE.
 
-The shipped file (`silicon_path`) holds 178 of the 200 cells the script makes: all 60 strained
-and 48 rattled, 47 hot, 23 with a vacancy. To make it, with Quantum ESPRESSO installed:
+The shipped file (`silicon_path`) holds 200 cells: 60 strained, 48 rattled, 60 hot, 32 with a vacancy.
+To make it again, with Quantum ESPRESSO installed:
 
     python -m isoline_lab.samples.silicon silicon.extxyz.xz --work folder
 
