@@ -67,7 +67,7 @@ def _header(may_sign_out: bool) -> html.Header:
         children=[
             dcc.Link([html.Span(className="mark", **{"aria-hidden": "true"}), "Isoline"], href="/", className="brand"),
             html.Span(className="push"),
-            dcc.Link(html.Span(), id=ids.JOB_CHIP, href="/jobs", className="chip"),  # empty, it would show its address
+            dcc.Link(html.Span("No job under way", className="sr"), id=ids.JOB_CHIP, href="/jobs", className="chip"),
             html.Button(
                 icon("keyboard"),
                 id=ids.SHORTCUTS_OPEN,

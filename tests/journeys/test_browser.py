@@ -18,6 +18,8 @@ PATIENCE_MS = 60_000
 # a small training on a shared machine
 TRAINING_MS = 900_000
 
+expect.set_options(timeout=PATIENCE_MS)
+
 
 class Visit:
     """One browser tab on the workbench, with what must not happen in it."""
@@ -53,12 +55,14 @@ class Visit:
                 if fault["impact"] in ("serious", "critical")
             ]
             assert grave == [], f"{name}, {theme}"
+            assert self.errors == [], f"{name}, {theme}"
         self.wear("light")
 
     def wear(self, theme: str) -> None:
         page = self.page.locator("html")
         if page.get_attribute("data-mantine-color-scheme") != theme:
-            self.page.locator("#theme-toggle").click()
+            # A dialog that is open stands before the toggle.
+            self.page.evaluate("document.getElementById('theme-toggle').click()")
         expect(page).to_have_attribute("data-mantine-color-scheme", theme)
 
 
@@ -148,8 +152,8 @@ def test_from_an_empty_workbench_to_a_retrained_committee(visit, data):
     # Train a small committee on it, with live curves, tested on the whole first version.
     page.locator("#train-open").click()
     expect(page.locator("#train-what")).to_contain_text(str(n_chosen))
-    field(page, "members").fill("2")
-    field(page, "epochs").fill("12")
+    field(page, "Members").fill("2")
+    field(page, "Epochs").fill("12")
     visit.look("train")
     page.locator("#train-start").click()
     expect(page).to_have_url(re.compile(r"/jobs/\d+$"))
@@ -169,7 +173,7 @@ def test_from_an_empty_workbench_to_a_retrained_committee(visit, data):
     visit.go("/datasets/Si")
     page.locator("#dataset-retrain").click()
     expect(page).to_have_url(re.compile(r"/jobs$"))
-    expect(page.get_by_text("Under way")).to_be_hidden(timeout=TRAINING_MS)
+    expect(page.get_by_role("heading", name="Under way")).to_be_hidden(timeout=TRAINING_MS)
     visit.go("/accuracy")
     expect(page.locator("#errors tbody tr")).to_have_count(2)
     visit.look("retrained")
@@ -180,7 +184,7 @@ def test_from_an_empty_workbench_to_a_retrained_committee(visit, data):
 
 def field(page: Page, name: str):
     """The input of one field of the training recipe."""
-    return page.locator(f'[id*=\'"field":"{name}"\']')
+    return page.get_by_role("dialog").get_by_label(name, exact=True)
 
 
 def test_every_page_answers_a_cold_deep_link(visit):

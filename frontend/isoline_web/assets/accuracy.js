@@ -48,7 +48,7 @@
       await plot.setPoints(x, y, [range, range]);
       if (origin) this.shiftTicks(plot, origin);
       this.shade(plot);
-      isoline.colours.follow(() => this.shade(plot));
+      isoline.colours.follow(plot.graph, () => this.shade(plot));
     }
 
     /** Energies may come less a large constant; the axes say so. */
@@ -70,7 +70,7 @@
       const bounds = (values) => range(quantiles(values, 0.002, 1));
       await plot.setPoints(x, y, [bounds(x), bounds(y)]);
       this.shade(plot);
-      isoline.colours.follow(() => this.shade(plot));
+      isoline.colours.follow(plot.graph, () => this.shade(plot));
       const said = document.querySelector("[data-part=correlation]");
       if (about.correlation !== null) said.textContent = `ρ ${isoline.words.number(about.correlation, 2)}`;
       said.title = "Spearman's rank correlation: does a larger spread mean a larger error?";

@@ -34,7 +34,7 @@
       await this.colour(this.channel);
       if (this.selection) await this.restoreSelection();
       if (this.position !== null) await this.open(this.position);
-      isoline.colours.follow(() => this.recolour());
+      isoline.colours.follow(this.map_view.stage, () => this.recolour());
       isoline.table.show({});
       await isoline.table.listen("rowClicked", (event) => event.data && this.open(event.data.position).catch(isoline.api.complain));
       await isoline.table.listen("cellMouseOver", (event) => event.data && this.map_view.ring("hover", event.data.position));

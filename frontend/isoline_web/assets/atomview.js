@@ -52,7 +52,7 @@
       this.asked = 0;
       this.listen();
       new ResizeObserver(() => this.redraw()).observe(host);
-      isoline.colours.follow(() => this.redraw());
+      isoline.colours.follow(this.canvas, () => this.redraw());
     }
 
     /** structure: {numbers, positions, cell, pbc, forces?, scalars?: {name: {values, unit}}} */

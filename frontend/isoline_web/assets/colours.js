@@ -56,10 +56,11 @@
     return document.documentElement.getAttribute("data-mantine-color-scheme") === "dark" ? "dark" : "light";
   }
 
-  /** Call `redraw` whenever the theme changes; returns what ends it. */
-  function follow(redraw) {
-    followers.add(redraw);
-    return () => followers.delete(redraw);
+  /** Call `redraw` whenever the theme changes, while `element` is on the page; returns what ends it. */
+  function follow(element, redraw) {
+    const follower = () => (element.isConnected ? redraw() : followers.delete(follower));
+    followers.add(follower);
+    return () => followers.delete(follower);
   }
 
   if (typeof document !== "undefined") {

@@ -51,7 +51,8 @@
     const running = active.find((job) => job.state === "running") ?? active[0];
     const { element } = isoline.words;
     host.replaceChildren();
-    if (!running) return;
+    host.removeAttribute("aria-label");
+    if (!running) return host.append(element("span", "sr", "No job under way"));
     host.append(element("span", `dot ${running.state}`), element("b", "", active.length === 1 ? "1 job" : `${active.length} jobs`), element("span", "muted", `${running.title} ${Math.round(100 * running.progress)} %`));
     host.setAttribute("aria-label", `${active.length} jobs under way: ${running.title}`);
   }

@@ -17,7 +17,7 @@
         await new Promise((resume) => setTimeout(resume, 50));
       }
       this.unlisten = isoline.jobs.listen((changes) => changes[this.job] && this.extend().catch(isoline.api.complain));
-      this.unfollow = isoline.colours.follow(() => this.restyle());
+      this.unfollow = isoline.colours.follow(this.graph, () => this.restyle());
       await this.extend();
       this.restyle();
     }

@@ -37,7 +37,7 @@
       this.listen();
       this.resizing = new ResizeObserver(() => this.redraw());
       this.resizing.observe(this.stage);
-      this.unfollow = isoline.colours.follow(() => this.restyle());
+      this.unfollow = isoline.colours.follow(this.graph, () => this.restyle());
       this.restyle();
       return this;
     }

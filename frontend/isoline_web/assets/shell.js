@@ -35,7 +35,7 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
-    isoline.colours.follow(tellTheme);
+    isoline.colours.follow(document.documentElement, tellTheme);
     tellTheme();
   });
 })((globalThis.isoline ??= {}));
