@@ -20,6 +20,7 @@ from ..errors import Unavailable
 from ..workbench import Workbench
 from . import ledger
 from .ledger import Standing
+from .queues import CONCURRENCY
 from .worker_process import environment
 
 POLL_S = 0.2  # how soon a cancelled job's process hears of it
@@ -27,6 +28,8 @@ GRACE_S = 1.0  # between asking a process to end and ending it
 AGAIN_S = 1.0  # before a process that died is started again
 SILENCE = 0.7  # of the lease: a child that hears nothing for so long ends itself, before another takes over its job
 ORPHANED = "ended because its worker was silent"
+# Jobs that run side by side share the cores: with more threads than cores, OpenMP's waiting costs many times the work.
+THREADS = str(max(1, (os.cpu_count() or 1) // CONCURRENCY["cpu"]))
 LAST_LINES = 30  # of a dead process's output, kept in the job's log
 NAMES = {
     signal.SIGKILL: "killed by signal 9 (out of memory?)",
@@ -111,7 +114,7 @@ class Processes:
         with output.open("wb") as sink, self._mutex:
             process = subprocess.Popen(
                 [sys.executable, "-m", "isoline_lab.runner", str(id), token, "--functions", self._functions],
-                env=environment(self._bench.settings),
+                env={"OMP_NUM_THREADS": THREADS, **environment(self._bench.settings)},
                 stdin=subprocess.PIPE,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
