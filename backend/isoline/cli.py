@@ -258,6 +258,19 @@ def export(dataset: str, file: Path, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("model", type=int)
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def save(model: int, folder: Path, as_json: bool) -> None:
+    """Write MODEL to FOLDER as safetensors and JSON, for `isoline_lab.calculator.IsolineCalculator`."""
+    bench = _open()
+    contents = {name: training.model_file(bench, model, name) for name in training.MODEL_FILES}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    _answer(as_json, {"model": model, "folder": str(folder)}, f"model {model} is in {folder}")
+
+
+@main.command()
 @click.option("--wait/--no-wait", default=True, show_default=True)
 def demo(wait: bool, as_json: bool) -> None:
     """Make the two sample projects: GFN2-xTB ethanol, PBE silicon. Nothing is downloaded."""

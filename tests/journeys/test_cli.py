@@ -118,3 +118,17 @@ def test_failures_are_one_error_object_and_status_1(isoline, tmp_path):
 def test_wrong_usage_is_status_2(isoline):
     assert isoline("train")[0] == 2
     assert isoline("nonsense")[0] == 2
+
+
+def test_a_saved_model_is_a_calculator_without_a_store(isoline, trained, tmp_path):
+    from ase.build import bulk
+
+    from isoline_lab.calculator import IsolineCalculator
+
+    status, saved = isoline("save", str(trained["model"]), str(tmp_path / "model"))
+    assert status == 0, saved
+    atoms = bulk("Si", cubic=True)
+    atoms.rattle(0.05, seed=1)
+    atoms.calc = IsolineCalculator(saved["folder"])
+    assert -120 < atoms.get_potential_energy() / len(atoms) < -90  # pseudopotential energies of the sample
+    assert atoms.calc.results["force_spread"].max() > 0

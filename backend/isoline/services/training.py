@@ -6,11 +6,13 @@ from ..domain.actor import Actor
 from ..domain.artifact import Artifact, ArtifactKind
 from ..domain.job import Job
 from ..domain.recipe import Describe, Evaluate, Sample, Train
-from ..errors import InvalidInput
+from ..errors import InvalidInput, NotFound
 from ..jobs.submit import submit
 from ..store import artifacts
 from ..workbench import Workbench
 from . import accounts, atlas, library
+
+MODEL_FILES = ("model.safetensors", "model.json")
 
 
 def describe(bench: Workbench, actor: Actor, recipe: Describe) -> Job:
@@ -101,7 +103,9 @@ def model(bench: Workbench, id: int) -> Artifact:
 
 
 def model_file(bench: Workbench, id: int, name: str) -> bytes:
-    """A file of a committee: `model.safetensors` or `model.json`."""
+    """One of a committee's MODEL_FILES. Raises NotFound for another."""
+    if name not in MODEL_FILES:
+        raise NotFound(f"a model has no file '{name}'", hint=f"Its files are {', '.join(MODEL_FILES)}.")
     with bench.read() as connection:
         artifacts.get(connection, id, ArtifactKind.MODEL)
         return artifacts.file(connection, id, name)

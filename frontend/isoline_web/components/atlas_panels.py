@@ -119,7 +119,7 @@ def table_panel(card, evaluations, evaluation) -> html.Section:
         leftSection=icon("search", small=True),
         rightSection=html.Kbd("/"),
         debounce=300,
-        w=104,
+        w=122,
         **{"data-key": "/", "aria-label": "Search formula, group or tag"},
     )
     reviewed = html.Div(

@@ -24,9 +24,11 @@ TEST_EVERY = 5  # every fifth structure of a group is kept for testing
 def make_sample(bench: Workbench, job: Job, recipe: Sample, journal: Journal) -> dict:
     """Make or read the structures, store them with a test split, and queue their map."""
     actor = Actor(job.created_by)
-    atoms = list(_watched(_structures(recipe.name), journal, _count(recipe.name)))
-    title = {"silicon": "Sample silicon", "ethanol": "Sample ethanol"}[recipe.name]
-    frames = list(_frames(atoms))
+    title, frames = (
+        ("Sample silicon", silicon_frames())
+        if recipe.name == "silicon"
+        else ("Sample ethanol", ethanol_frames(journal))
+    )
     digest = hashlib.sha256(b"".join(frame.structure.identity + frame.label.identity for frame in frames)).hexdigest()
     source = library.SourceRecord(
         kind="sample",
@@ -35,6 +37,7 @@ def make_sample(bench: Workbench, job: Job, recipe: Sample, journal: Journal) ->
         size=0,
         contract={"energy": "eV", "forces": "eV/Å", "stress": "eV/Å³"},
     )
+    journal.progress(0.9, "storing")
     *_, outcome = library.add(bench, actor, title, frames, source)
     version = outcome.version
     training.describe(bench, actor, Describe(version=version.id))
@@ -46,21 +49,23 @@ def make_sample(bench: Workbench, job: Job, recipe: Sample, journal: Journal) ->
     }
 
 
-def _structures(name: str) -> Iterator[Atoms]:
-    return molecule.ethanol_frames(N_ETHANOL) if name == "ethanol" else silicon.frames()
+def silicon_frames() -> list[Frame]:
+    """The shipped silicon cells, a test split marked."""
+    return list(_frames(silicon.frames()))
 
 
-def _count(name: str) -> int:
-    return N_ETHANOL if name == "ethanol" else 200
+def ethanol_frames(journal: Journal) -> list[Frame]:
+    """Ethanol made and labelled now, a test split marked."""
+
+    def watched() -> Iterator[Atoms]:
+        for done, atoms in enumerate(molecule.ethanol_frames(N_ETHANOL), start=1):
+            journal.progress(0.9 * done / N_ETHANOL, f"{done} of {N_ETHANOL} structures labelled")
+            yield atoms
+
+    return list(_frames(watched()))
 
 
-def _watched(structures: Iterator[Atoms], journal: Journal, count: int) -> Iterator[Atoms]:
-    for done, atoms in enumerate(structures, start=1):
-        journal.progress(min(0.9, 0.9 * done / count), f"{done} structures labelled")
-        yield atoms
-
-
-def _frames(structures: list[Atoms]) -> Iterator[Frame]:
+def _frames(structures: Iterator[Atoms]) -> Iterator[Frame]:
     seen: dict[str, int] = {}
     for index, atoms in enumerate(structures):
         group = atoms.info.get("config_type", "")

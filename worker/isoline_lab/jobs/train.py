@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from itertools import count
 
 import numpy as np
+from sqlalchemy import Connection
 
 from isoline.domain.artifact import ArtifactKind
 from isoline.domain.job import Job
@@ -20,7 +22,7 @@ from ..journal import Journal
 from ..training.fit import Checkpoint, fit
 from ..training.partition import TRAIN, VALIDATION, partition
 
-CHECKPOINT_S = 15.0
+CHECKPOINT_S = 5.0
 
 
 def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
@@ -53,6 +55,8 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
 
     saved = journal.last_checkpoint()
     start = Checkpoint.from_bytes(saved or weights) if saved or weights else None
+    if saved:
+        journal.log(f"going on from the checkpoint of epoch {start.epoch}")
     began, written = time.monotonic(), time.monotonic()
     state = start
     for epoch in fit(recipe, training, validation, start=start, warm=saved is None and weights is not None):
@@ -96,7 +100,7 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
             connection,
             ArtifactKind.MODEL,
             key,
-            recipe.name or f"{version.dataset} v{version.version}",
+            recipe.name or _unused_name(connection, f"{version.dataset} v{version.version}"),
             recipe.model_dump(mode="json"),
             summary,
             version.id,
@@ -111,6 +115,12 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
 
 def _labelled(frames: list[Frame], roles: np.ndarray, role: int) -> list[Frame]:
     return [frame for frame, assigned in zip(frames, roles, strict=True) if assigned == role and not frame.label.empty]
+
+
+def _unused_name(connection: Connection, name: str) -> str:
+    """The name, numbered when models have it already, so that lists tell a retrained model from its forebear."""
+    taken = {model.name for model in artifacts.listing(connection, ArtifactKind.MODEL)}
+    return name if name not in taken else next(new for k in count(2) if (new := f"{name} · {k}") not in taken)
 
 
 def _number(value: float) -> float | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...services import atlas, review
@@ -75,6 +76,21 @@ def select(version: int, rule: dict, bench: Bench, actor: Acting) -> dict:
 def mask(id: str, request: Request, bench: Bench, _: Acting) -> Response:
     """One byte a row: 1 where selected."""
     return binary(request, atlas.mask(bench, id))
+
+
+@router.get("/versions/{version}/histograms/{channel}")
+def histogram(
+    version: int,
+    channel: str,
+    bench: Bench,
+    _: Acting,
+    selection: str | None = None,
+    evaluation: int | None = None,
+    bins: int = Query(60, ge=1, le=1000),
+) -> dict:
+    """How a channel is distributed: over all rows, and over those selected."""
+    found = atlas.histogram(bench, version, channel, selection=selection, evaluation=evaluation, bins=bins)
+    return jsonable_encoder(asdict(found), custom_encoder={np.ndarray: np.ndarray.tolist})
 
 
 @router.get("/versions/{version}/table")

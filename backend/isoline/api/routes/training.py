@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Literal
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 
 from ...domain.recipe import Describe, Evaluate, Train
-from ...errors import NotFound
 from ...services import training, work
 from ..dependencies import Acting, Bench
 
 router = APIRouter(tags=["training"])
-
-MODEL_FILES = ("model.safetensors", "model.json")
 
 
 class StartTraining(BaseModel):
@@ -42,6 +40,12 @@ def train(body: StartTraining, bench: Bench, actor: Acting) -> list[dict]:
     return [work.as_dict(job) for job in training.train(bench, actor, body.recipe, test=body.test)]
 
 
+@router.post("/samples/{name}", status_code=202)
+def sample(name: Literal["silicon", "ethanol"], bench: Bench, actor: Acting) -> dict:
+    """Queue one of the sample projects that need no download."""
+    return work.as_dict(training.sample(bench, actor, name))
+
+
 @router.post("/evaluate", status_code=202)
 def evaluate(recipe: Evaluate, bench: Bench, actor: Acting) -> dict:
     return work.as_dict(training.evaluate(bench, actor, recipe))
@@ -66,6 +70,4 @@ def model(id: int, bench: Bench, _: Acting) -> dict:
 @router.get("/models/{id}/files/{name}")
 def model_file(id: int, name: str, bench: Bench, _: Acting) -> Response:
     """A file of the model: weights as safetensors, everything else as JSON."""
-    if name not in MODEL_FILES:
-        raise NotFound(f"a model has no file '{name}'", hint=f"Its files are {', '.join(MODEL_FILES)}.")
     return Response(training.model_file(bench, id, name), media_type="application/octet-stream")
