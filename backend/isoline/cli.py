@@ -277,6 +277,8 @@ def demo(wait: bool, as_json: bool) -> None:
     bench = _open()
     jobs = [training.sample(bench, OWNER, name) for name in ("silicon", "ethanol")]
     done = _finish(bench, jobs, wait)
+    if wait:
+        _finish(bench, [work.job(bench, job.result["map_job"]) for job in done], wait)
     rows = [{"job": job.id, "state": job.state, **(job.result or {})} for job in done]
     _answer(as_json, rows, "\n".join(f"job {row['job']}: {row['state']}" for row in rows))
 

@@ -8,7 +8,7 @@ force_rmse         (n,)        float32  eV/Å, over the components of a structur
 force_max_error    (n,)        float32  eV/Å, largest |ΔF| of an atom
 force_spread       (n,)        float32  eV/Å, largest of an atom
 stress             (n, 6)      float32  eV/Å³
-role               (n,)        uint8    what the model learned from it: 0 nothing, 1 training, 2 validation, 3 set aside
+role               (n,)        uint8    what the model learned from it: 0 nothing, 1 training, 2 validation, 3 test
 forces             (atoms, 3)  float32  eV/Å, atoms of all members in order
 atom_force_spread  (atoms,)    float32  eV/Å
 
@@ -32,7 +32,7 @@ from . import library, members, predictions, review
 
 QUANTITIES = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å³"}
 GROUPINGS = ("overall", "split", "role", "element", "group", "tag")
-ROLES = ("not seen", "training", "validation", "set aside")
+ROLES = ("not seen", "training", "validation", "test")
 
 
 @dataclass(frozen=True)

@@ -40,12 +40,13 @@ def make_sample(bench: Workbench, job: Job, recipe: Sample, journal: Journal) ->
     journal.progress(0.9, "storing")
     *_, outcome = library.add(bench, actor, title, frames, source)
     version = outcome.version
-    training.describe(bench, actor, Describe(version=version.id))
+    mapping = training.describe(bench, actor, Describe(version=version.id))
     return {
         "dataset": title,
         "version": version.version,
         "version_id": version.id,
         "n_structures": version.n_structures,
+        "map_job": mapping.id,
     }
 
 
