@@ -34,9 +34,7 @@ def register(desk: Desk) -> None:
                     [
                         html.H1("Library"),
                         html.Span(className="push"),
-                        dcc.Link(
-                            [icon("import", small=True), "Import files"], href="/import", className="button primary"
-                        ),
+                        dcc.Link([icon("import", small=True), "Import files"], href="/import", className="button"),
                     ]
                 ),
                 html.Div(_listing(bench), id="library-list", className="stack"),
