@@ -82,10 +82,12 @@ def import_files(
     dataset: str,
     contract: Contract | None = None,
     split: str = "",
+    write: library.Write | None = None,
 ) -> Iterator[ImportStep | ImportOutcome]:
     """Bring files into a dataset as its next version, all of them or none; yields steps, and last the outcome.
 
     Every frame is read and checked before the first is stored. `split` holds for all frames, where it is given.
+    `write` opens the transactions to write in; see `library.add_all`.
 
     Raises InvalidInput with one report of all faults (`details`), Conflict when a file changes meanwhile.
     """
@@ -101,7 +103,7 @@ def import_files(
     if not found.accepted:
         raise refusal(found.faults, found.n_faults)
     sources = _sources(paths, stamps, found, split)
-    for step in library.add_all(bench, actor, dataset, sources, split):
+    for step in library.add_all(bench, actor, dataset, sources, split, write):
         if isinstance(step, AddOutcome):
             yield _outcome(step, found)
         else:
@@ -199,7 +201,9 @@ def start_import(bench: Workbench, actor: Actor, recipe: Import) -> Job:
     return submit(bench, actor, recipe, title=f"Import {what} into {recipe.dataset}")
 
 
-def run_import(bench: Workbench, actor: Actor, recipe: Import) -> Iterator[ImportStep | ImportOutcome]:
+def run_import(
+    bench: Workbench, actor: Actor, recipe: Import, write: library.Write | None = None
+) -> Iterator[ImportStep | ImportOutcome]:
     """Do what an import recipe says; see `import_files`."""
     paths = [upload_path(bench, id) for id in recipe.uploads]
-    yield from import_files(bench, actor, paths, recipe.dataset, recipe.contract, recipe.split)
+    yield from import_files(bench, actor, paths, recipe.dataset, recipe.contract, recipe.split, write)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from sqlalchemy import Connection
 
 from ..domain.actor import Actor
 from ..domain.dataset import (
@@ -31,6 +33,8 @@ from ..workbench import Workbench
 from .accounts import permit
 
 BATCH = 5000  # frames per transaction of an import
+
+Write = Callable[[], AbstractContextManager[Connection]]  # opens a transaction that may write
 
 
 def datasets(bench: Workbench) -> list[VersionCard]:
@@ -116,9 +120,10 @@ def add(
     frames: Iterable[Frame],
     source: SourceRecord,
     split: str = "",
+    write: Write | None = None,
 ) -> Iterator[AddProgress | AddOutcome]:
     """Add frames of one source to a dataset as its next version; see `add_all`."""
-    yield from add_all(bench, actor, dataset_name, [(source, frames)], split)
+    yield from add_all(bench, actor, dataset_name, [(source, frames)], split, write)
 
 
 def add_all(
@@ -127,6 +132,7 @@ def add_all(
     dataset_name: str,
     sources: Iterable[tuple[SourceRecord, Iterable[Frame]]],
     split: str = "",
+    write: Write | None = None,
 ) -> Iterator[AddProgress | AddOutcome]:
     """Add frames of several sources to a dataset as its next version; yields progress, and the outcome at last.
 
@@ -134,11 +140,15 @@ def add_all(
     An import that stops or fails before leaves no version, and the next one finds its structures again.
     Frames without a split of their own get `split`.
 
+    write  transactions to write in, the workbench's own by default; a job gives its journal's, which refuse once
+           the job is cancelled or another process has it
+
     Raises InvalidInput for a source without frames, or a split that is none.
     """
     permit(actor, "import")
     name = _dataset_name(dataset_name)
     _check_split(split)
+    write = write or bench.write
     parts: list[Columns] = []
     source_ids: list[int] = []
     taken = fresh = 0
@@ -148,7 +158,7 @@ def add_all(
         while batch := list(islice(waiting, BATCH)):
             for own in {frame.split for frame in batch}:
                 _check_split(own)
-            with bench.write() as connection:
+            with write() as connection:
                 source_id = source_id or stored.add_source(connection, source, actor.name)
                 part, new = structures.add(connection, batch, source_id)
             parts.append(part)
@@ -163,7 +173,7 @@ def add_all(
     arriving = Columns.joined(parts)
     if split:
         arriving = _with_split(arriving, [own or split for own in arriving.split.values()])
-    yield _published(bench, actor, name, arriving, source_ids)
+    yield _published(write, actor, name, arriving, source_ids)
 
 
 def freeze(
@@ -212,9 +222,9 @@ def export(bench: Workbench, version_id: int, path: Path, positions: np.ndarray 
     return ExportOutcome(n, path, digest)
 
 
-def _published(bench: Workbench, actor: Actor, name: str, arriving: Columns, source_ids: list[int]) -> AddOutcome:
+def _published(write: Write, actor: Actor, name: str, arriving: Columns, source_ids: list[int]) -> AddOutcome:
     """The next version of a dataset: the members of its newest, then those arriving that are no exact duplicates."""
-    with bench.write() as connection:
+    with write() as connection:
         dataset_id = stored.lock(connection, name, actor.name)
         before = next(iter(stored.versions(connection, name)), None)
         joined = Columns.joined([stored.columns(connection, before.id), arriving]) if before else arriving

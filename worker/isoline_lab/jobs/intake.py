@@ -14,7 +14,7 @@ from ..journal import Journal
 def bring_in(bench: Workbench, job: Job, recipe: Import, journal: Journal) -> dict:
     """Read, check and store; a refused file leaves nothing behind and its faults stand in the job's error."""
     outcome = None
-    for step in intake.run_import(bench, Actor(job.created_by), recipe):
+    for step in intake.run_import(bench, Actor(job.created_by), recipe, journal.write):
         if isinstance(step, intake.ImportOutcome):
             outcome = step
         else:

@@ -38,7 +38,7 @@ def make_sample(bench: Workbench, job: Job, recipe: Sample, journal: Journal) ->
         contract={"energy": "eV", "forces": "eV/Å", "stress": "eV/Å³"},
     )
     journal.progress(0.9, "storing")
-    *_, outcome = library.add(bench, actor, title, frames, source)
+    *_, outcome = library.add(bench, actor, title, frames, source, write=journal.write)
     version = outcome.version
     mapping = training.describe(bench, actor, Describe(version=version.id))
     return {

@@ -1,0 +1,88 @@
+"""What import and sample jobs leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import insert
+
+from isoline.domain.actor import OWNER
+from isoline.domain.contract import Contract
+from isoline.domain.recipe import Import, Sample
+from isoline.errors import Cancelled
+from isoline.jobs import ledger
+from isoline.jobs.ledger import Standing
+from isoline.jobs.submit import submit
+from isoline.jobs.workers import database_now
+from isoline.services import intake, library, work
+from isoline.store.tables import worker
+from isoline_lab.jobs.intake import bring_in
+from isoline_lab.jobs.sample import make_sample
+from isoline_lab.journal import Journal
+
+SILICON = b"""2
+Lattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3:forces:R:3 energy=-10
+Si 0 0 0 0.1 0 0
+Si 2 2 2 -0.1 0 0
+"""
+
+
+class CancelledWhileStoring(Journal):
+    """A pen whose job somebody cancels right after it said that it is storing."""
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        super().progress(fraction, message)
+        if message.lower().startswith("storing"):
+            work.cancel(self._bench, OWNER, self.job.id)
+
+
+@pytest.fixture
+def hold(bench):
+    """Take a job for a process on a living worker, and give its pen."""
+    with bench.write() as connection:
+        connection.execute(
+            insert(worker).values(
+                executor_id="worker",
+                host="elsewhere",
+                pid=1,
+                queues=["cpu"],
+                device="",
+                state="alive",
+                started=datetime.now(UTC),
+                beat=database_now(connection),
+            )
+        )
+
+    def take(record, pen: type[Journal] = Journal) -> Journal:
+        with bench.write() as connection:
+            assert ledger.begin(connection, record.id, record.attempt, "worker", "token") == Standing.HOLDS
+        return pen(bench, record, "token")
+
+    return take
+
+
+@pytest.fixture
+def recipe(bench) -> Import:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield SILICON
+
+    saved = asyncio.run(intake.save_upload(bench, OWNER, "silicon.xyz", pieces()))
+    return Import(uploads=(saved.id,), dataset="silicon", contract=Contract())
+
+
+def test_an_import_cancelled_while_it_stores_publishes_no_version(bench, hold, recipe):
+    job = intake.start_import(bench, OWNER, recipe)
+    with pytest.raises(Cancelled):
+        bring_in(bench, job, recipe, hold(job, CancelledWhileStoring))
+    assert library.datasets(bench) == []
+
+
+def test_a_sample_cancelled_while_it_is_stored_publishes_no_version(bench, hold):
+    recipe = Sample(name="silicon")
+    job = submit(bench, OWNER, recipe, title="Silicon")
+    with pytest.raises(Cancelled):
+        make_sample(bench, job, recipe, hold(job, CancelledWhileStoring))
+    assert library.datasets(bench) == []
