@@ -117,8 +117,8 @@ def test_a_selection_stays_what_it_was_when_marks_change(bench):
     before = atlas.select(bench, OWNER, version.id, {"decision": "accepted"})
     review.decide(bench, OWNER, version.id, [2], "rejected")
     after = atlas.select(bench, OWNER, version.id, {"decision": "accepted"})
-    assert atlas.positions(bench, before.id).tolist() == [1, 2]
-    assert atlas.positions(bench, after.id).tolist() == [1]
+    assert atlas.positions(bench, before.id, version.id).tolist() == [1, 2]
+    assert atlas.positions(bench, after.id, version.id).tolist() == [1]
 
 
 def test_a_selection_of_other_members_is_refused(bench_sqlite):
@@ -198,6 +198,6 @@ def test_what_a_rule_refers_to_must_be_there(mapped):
         with pytest.raises(NotFound):
             atlas.select(bench, OWNER, version_id, rule)
     with pytest.raises(NotFound):
-        atlas.positions(bench, "0" * 32)
+        atlas.positions(bench, "0" * 32, version_id)
     with pytest.raises(NotAllowed):
         atlas.select(bench, Actor("guest", "stranger"), version_id, {"all": True})

@@ -80,6 +80,9 @@ class Train(Recipe):
     validation_fraction: float = Field(
         0.1, gt=0, lt=0.9, description="Held out where the dataset assigns no validation split"
     )
+    levels_of_theory: Literal["one", "mixed"] = Field(
+        "one", description="Whether labels of several levels of theory may be learned from together: one or mixed"
+    )
     seed: int = Field(0, ge=0)
 
 

@@ -89,9 +89,12 @@ def selection(bench: Workbench, id: str) -> Selection:
         return selections.get(connection, id)
 
 
-def positions(bench: Workbench, id: str) -> np.ndarray:
-    """(selected,) uint32 rows of a selection, ascending. Raises NotFound."""
-    return selection(bench, id).positions
+def positions(bench: Workbench, id: str, version_id: int) -> np.ndarray:
+    """(selected,) uint32 rows of a selection, ascending.
+
+    Raises NotFound, and InvalidInput for a selection of other members than those of the version.
+    """
+    return np.flatnonzero(members.selected(bench, version_id, id)).astype(np.uint32)
 
 
 def mask(bench: Workbench, id: str) -> np.ndarray:

@@ -35,6 +35,12 @@ def train(bench: Workbench, actor: Actor, recipe: Train, *, test: int | None = N
             f"{version.dataset} v{version.version} has neither energies nor forces: there is nothing to learn",
             hint="Import the labels, or choose another energy and forces key in the label contract.",
         )
+    named = [level for level in version.levels_of_theory if level != "unspecified"]
+    if len(named) > 1 and recipe.levels_of_theory == "one":
+        raise InvalidInput(
+            f"{version.dataset} v{version.version} holds labels of {len(named)} levels of theory: {', '.join(named)}",
+            hint='Their energies have different zeros: train on one of them, or set levels_of_theory to "mixed".',
+        )
     if recipe.start:
         model(bench, recipe.start)
     name = recipe.name or f"{version.dataset} v{version.version}"
@@ -59,14 +65,16 @@ def retrain(bench: Workbench, actor: Actor, version_id: int, selection: str | No
     accounts.permit(actor, "train")
     version = library.version(bench, version_id)
     if selection is not None:
-        rows = atlas.positions(bench, selection)
+        rows = atlas.positions(bench, selection, version_id)
         if len(rows) < version.n_structures:
             version = library.freeze(bench, actor, version_id, rows, note="frozen for retraining")
     previous = last_model(bench, version.dataset)
     if previous is None:
         return train(bench, actor, Train(version=version.id))
+    # A model cannot go on to elements that it has no network for.
+    start = previous.id if set(version.elements) <= set(previous.summary["elements"]) else 0
     recipe = Train.model_validate(previous.recipe).model_copy(
-        update={"version": version.id, "start": previous.id, "name": ""}
+        update={"version": version.id, "start": start, "name": ""}
     )
     with bench.read() as connection:
         evaluations = artifacts.listing(connection, ArtifactKind.EVALUATION, parent=previous.id)

@@ -94,7 +94,7 @@ def register(desk: Desk) -> None:
         prevent_initial_call=True,
     )
     def freeze(_, selection, dataset, note, split, settings):
-        rows = atlas.positions(bench, selection)
+        rows = atlas.positions(bench, selection, settings["version"])
         card = library.freeze(
             bench,
             desk.actor,

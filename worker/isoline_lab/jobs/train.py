@@ -20,7 +20,7 @@ from isoline.workbench import Workbench
 
 from ..journal import Journal
 from ..training.fit import Checkpoint, fit
-from ..training.partition import TRAIN, VALIDATION, partition
+from ..training.partition import TRAIN, VALIDATION, partition, strongest
 
 CHECKPOINT_S = 5.0
 
@@ -33,13 +33,19 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
         key = recipe.key(version.key, begun.key if begun else "")
         known = artifacts.find(connection, key)
         weights = artifacts.file(connection, begun.id, "checkpoint") if begun else None
+        known_ids, known_roles = _learned_before(connection, begun.id if begun else None)
     if known is not None:
         journal.log(f"the same recipe on the same data has been trained before: model {known.id}")
         return {"model": known.id, **known.summary}
 
     journal.progress(0.0, "reading structures")
     frames = list(library.frames(bench, recipe.version))
-    roles = partition([frame.split for frame in frames], recipe.validation_fraction, recipe.seed)
+    ids = np.array([frame.id for frame in frames], dtype="<i8")
+    learned = np.isin(ids, known_ids[known_roles == TRAIN])
+    splits = [frame.split for frame in frames]
+    roles = partition(splits, recipe.validation_fraction, recipe.seed, structures=ids, learned=learned)
+    if (learned & (roles == VALIDATION)).any():
+        journal.log("warning: the model it starts from was trained on structures of the validation set")
     training = _labelled(frames, roles, TRAIN)
     validation = _labelled(frames, roles, VALIDATION)
     if not training or not validation:
@@ -77,6 +83,9 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
     committee = state.committee()
     for warning in committee.warnings:
         journal.log(f"warning: {warning}")
+    # Nothing is learned from a structure without labels; what the model started from had learned stays learned.
+    own = np.where([frame.label.empty for frame in frames], 0, roles).astype(np.uint8)
+    all_ids, all_roles = strongest(np.concatenate([ids, known_ids]), np.concatenate([own, known_roles]))
     summary = {
         "n_train": len(training),
         "n_validation": len(validation),
@@ -107,10 +116,17 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
             job.created_by,
             parent=begun.id if begun else None,
             job=job.id,
-            columns={"role": roles, "structure_id": np.array([frame.id for frame in frames], dtype="<i8")},
+            columns={"structure_id": all_ids, "role": all_roles},
             files=committee.save() | {"checkpoint": state.to_bytes()},
         )
     return {"model": id, **summary}
+
+
+def _learned_before(connection: Connection, model: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Structure ids and roles of a model's training, and of all that it started from."""
+    if model is None:
+        return np.empty(0, dtype="<i8"), np.empty(0, dtype=np.uint8)
+    return artifacts.column(connection, model, "structure_id"), artifacts.column(connection, model, "role")
 
 
 def _labelled(frames: list[Frame], roles: np.ndarray, role: int) -> list[Frame]:

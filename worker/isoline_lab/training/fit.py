@@ -42,6 +42,9 @@ RIDGE = 1e-6
 # How far members' weights of a structure go from all alike (0) to a full Bayesian bootstrap (1).
 BOOTSTRAP = 0.5
 
+# What makes the features and the shape of the networks: a warm start cannot change it.
+KEPT_WARM = ("family", "members", "cutoff", "n_radial", "n_angular", "inputs", "hidden")
+
 
 def fit(
     recipe: Train,
@@ -308,10 +311,11 @@ def _refuse_unlike(recipe: Train, start: Checkpoint, elements: set[int]) -> None
             f"the earlier model does not know {', '.join(chemical_symbols[z] for z in sorted(unknown))}",
             hint="Train afresh instead of starting from it.",
         )
-    has = (len(start.weights["offset"]), start.functions.cutoff, start.hidden)
-    wants = (recipe.members, recipe.cutoff, recipe.hidden)
-    if has != wants:
+    earlier = Train.model_validate(start.recipe)
+    unlike = [name for name in KEPT_WARM if getattr(earlier, name) != getattr(recipe, name)]
+    if unlike:
+        differences = ", ".join(f"{name} {getattr(earlier, name)}, not {getattr(recipe, name)}" for name in unlike)
         raise InvalidInput(
-            f"the earlier model has members, cutoff, hidden = {has}, the recipe asks for {wants}",
+            f"the earlier model has {differences}",
             hint="Use the recipe of the earlier model, or train afresh.",
         )

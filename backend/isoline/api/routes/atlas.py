@@ -11,6 +11,7 @@ from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...services import atlas, review
+from ...workbench import Workbench
 from ..dependencies import Acting, Bench, binary
 
 router = APIRouter(tags=["atlas"])
@@ -24,9 +25,9 @@ class Chosen(BaseModel):
     positions: list[Annotated[int, Field(ge=0)]] | None = Field(None, max_length=100_000)
     selection: str | None = None
 
-    def rows(self, bench) -> np.ndarray:
+    def rows(self, bench: Workbench, version: int) -> np.ndarray:
         if self.selection is not None:
-            return atlas.positions(bench, self.selection)
+            return atlas.positions(bench, self.selection, version)
         return np.asarray(self.positions or [], dtype=np.uint32)
 
 
@@ -124,13 +125,13 @@ def table(
 @router.post("/versions/{version}/decisions", status_code=201)
 def decide(version: int, body: Decision, bench: Bench, actor: Acting) -> dict:
     """Accept or reject structures; an empty decision takes one back."""
-    batch = review.decide(bench, actor, version, body.rows(bench), body.decision)
+    batch = review.decide(bench, actor, version, body.rows(bench, version), body.decision)
     return {"batch": batch.id, "n": batch.n}
 
 
 @router.post("/versions/{version}/tags", status_code=201)
 def tag(version: int, body: Tag, bench: Bench, actor: Acting) -> dict:
-    batch = review.tag(bench, actor, version, body.rows(bench), body.name, body.present)
+    batch = review.tag(bench, actor, version, body.rows(bench, version), body.name, body.present)
     return {"batch": batch.id, "n": batch.n}
 
 

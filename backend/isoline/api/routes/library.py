@@ -42,7 +42,7 @@ def version(version: int, bench: Bench, _: Acting) -> dict:
 @router.post("/versions/{version}/freeze", status_code=201)
 def freeze(version: int, body: Freeze, bench: Bench, actor: Acting) -> dict:
     """A new dataset version from a selection of this one."""
-    rows = atlas.positions(bench, body.selection)
+    rows = atlas.positions(bench, body.selection, version)
     return asdict(library.freeze(bench, actor, version, rows, dataset=body.dataset, note=body.note))
 
 
@@ -66,6 +66,6 @@ def export(
     folder = tempfile.TemporaryDirectory(dir=bench.settings.home)
     background.add_task(folder.cleanup)
     name = f"{card.dataset}-v{card.version}.{suffix}"
-    rows = None if selection is None else atlas.positions(bench, selection)
+    rows = None if selection is None else atlas.positions(bench, selection, version)
     library.export(bench, version, Path(folder.name) / f"export.{suffix}", rows)
     return FileResponse(Path(folder.name) / f"export.{suffix}", filename=name, background=background)
