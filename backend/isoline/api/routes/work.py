@@ -45,9 +45,9 @@ def retry(id: int, bench: Bench, actor: Acting) -> dict:
 
 @router.get("/events")
 async def events(request: Request, _: Acting) -> StreamingResponse:
-    """Server-sent events: one `job` event per job that changed."""
+    """Server-sent events: one `job` event per job that changed; they end with the session."""
     return StreamingResponse(
-        request.app.state.changes.stream(),
+        request.app.state.changes.stream(request.headers.get("cookie", "")),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
     )
