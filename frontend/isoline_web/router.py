@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from isoline.errors import IsolineError
 
@@ -20,6 +20,11 @@ from .components.states import trouble_page
 log = logging.getLogger("isoline.web")
 
 Layout = Callable[..., Any]
+
+
+def dataset_link(name: str, version: int | None = None) -> str:
+    """The address of a dataset's page, or of one of its versions, whatever characters its name has."""
+    return f"/datasets/{quote(name, safe='')}" + ("" if version is None else f"?version={version}")
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def test_a_split_that_is_none_is_refused_before_anything_is_kept(bench, put, sal
     assert rows(bench, structure) == 0
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a@2", "x" * 81, "two\nlines", "nul\0"])
+@pytest.mark.parametrize("name", ["", "  ", "a@2", "a/b", ".", "..", "x" * 81, "two\nlines", "nul\0"])
 def test_names_that_cannot_be_asked_for_are_refused(bench_sqlite, put, salt, name):
     with pytest.raises(InvalidInput):
         put(bench_sqlite, [salt(1)], dataset=name)

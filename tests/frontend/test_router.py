@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from urllib.parse import urlsplit
+
 import pytest
 
+import isoline_web
 from isoline.errors import NotFound
-from isoline_web.router import Router
+from isoline_web.router import Router, dataset_link
 
 
 @pytest.fixture
@@ -28,6 +32,20 @@ def test_named_parts_and_query_reach_the_page_as_text(router):
 
 def test_a_trailing_slash_and_escaped_characters_are_understood(router):
     assert router.show("/datasets/Si%20melt/", "")[0] == ("dataset", "Si melt")
+
+
+@pytest.mark.parametrize("name", ["Si", "Si#2", "Si?version=1", "50 % Si", "Si%23", "a&b+c", "Größe µ", "a/b"])
+@pytest.mark.parametrize("version", [None, 3])
+def test_the_link_of_a_dataset_opens_that_dataset(router, name, version):
+    address = urlsplit(dataset_link(name, version))
+    assert router.show(address.path, f"?{address.query}")[0] == ("dataset", name)
+    assert address.query == ("" if version is None else f"version={version}")
+    assert not address.fragment
+
+
+def test_no_page_writes_the_address_of_a_dataset_by_hand():
+    sources = Path(isoline_web.__file__).parent.rglob("*.py")
+    assert [path.name for path in sources if 'f"/datasets/' in path.read_text()] == ["router.py"]
 
 
 def test_the_query_cannot_replace_a_part_of_the_path(router):

@@ -254,8 +254,11 @@ def _checked(positions: np.ndarray, n: int) -> np.ndarray:
 
 def _dataset_name(text: str) -> str:
     name = text.strip()
-    if not name or len(name) > 80 or "@" in name or not name.isprintable():
-        raise InvalidInput(f"'{text}' cannot name a dataset", hint="Use 1 to 80 printable characters without @.")
+    # A browser takes "." and ".." in an address for a folder, even when they are escaped.
+    if not name or len(name) > 80 or set("@/") & set(name) or name in {".", ".."} or not name.isprintable():
+        raise InvalidInput(
+            f"'{text}' cannot name a dataset", hint="Use 1 to 80 printable characters without @ and /, not only dots."
+        )
     return name
 
 

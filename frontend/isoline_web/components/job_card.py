@@ -8,6 +8,7 @@ from isoline.domain.job import ENDED, Job, JobState
 
 from .. import words
 from ..icons import icon
+from ..router import dataset_link
 
 WORDS = {"queued": "queued", "running": "running", "done": "done", "failed": "failed", "cancelled": "cancelled"}
 
@@ -71,7 +72,7 @@ def made_by(job: Job) -> list[tuple[str, str]]:
     if job.kind == "describe":
         return [("Open map", f"/map/{job.recipe['version']}")]
     if result.get("dataset"):
-        return [("Open dataset", f"/datasets/{result['dataset']}")]
+        return [("Open dataset", dataset_link(result["dataset"]))]
     return []
 
 

@@ -21,6 +21,7 @@ from ..components.atlas_panels import (
 )
 from ..components.structure_view import structure_view
 from ..figures.distribution import bins
+from ..router import dataset_link
 from ..shell import crumbs
 from . import freeze_dialog, no_map
 
@@ -37,7 +38,7 @@ def register(desk: Desk) -> None:
     def layout(version: str, **query: str):
         card = library.version(bench, _whole(version))
         maps = atlas.maps(bench, card.id)
-        trail = crumbs(("Library", "/"), (card.dataset, f"/datasets/{card.dataset}"), f"Map of v{card.version}")
+        trail = crumbs(("Library", "/"), (card.dataset, dataset_link(card.dataset)), f"Map of v{card.version}")
         if not maps:
             return html.Div([trail, no_map.not_described(card.id)], style={"height": "100%"})
         evaluations = accuracy.evaluations(bench, version_id=card.id)

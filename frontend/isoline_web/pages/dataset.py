@@ -14,6 +14,7 @@ from ..components.dialog import dialog
 from ..components.labels import counts_table, label_pills
 from ..components.panel import facts, panel
 from ..icons import icon
+from ..router import dataset_link
 from ..shell import crumbs
 from . import train_dialog
 
@@ -177,7 +178,7 @@ def _versions(cards, shown) -> html.Section:
         html.Tr(
             [
                 html.Td(
-                    dcc.Link(f"v{card.version}", href=f"/datasets/{card.dataset}?version={card.version}"),
+                    dcc.Link(f"v{card.version}", href=dataset_link(card.dataset, card.version)),
                     className="name",
                 ),
                 html.Td(words.count(card.n_structures), className="n"),

@@ -11,6 +11,7 @@ from .. import ids, words
 from ..callbacks import Desk, notify
 from ..components.dialog import dialog
 from ..icons import icon
+from ..router import dataset_link
 
 NEW_SPLIT = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
@@ -105,4 +106,4 @@ def register(desk: Desk) -> None:
             split_fractions=NEW_SPLIT if split else None,
         )
         notify(f"Froze {card.title}", words.plural(card.n_structures, "structure"), colour="green")
-        return False, f"/datasets/{card.dataset}"
+        return False, dataset_link(card.dataset)

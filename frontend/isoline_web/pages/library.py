@@ -15,6 +15,7 @@ from ..components.labels import label_pills
 from ..components.panel import panel
 from ..components.states import empty
 from ..icons import icon
+from ..router import dataset_link
 from ..shell import crumbs
 
 SAMPLES = (
@@ -106,7 +107,7 @@ def _listing(bench) -> list:
 def _row(card, n_models: int) -> html.Tr:
     return html.Tr(
         [
-            html.Td(dcc.Link(card.dataset, href=f"/datasets/{card.dataset}"), className="name"),
+            html.Td(dcc.Link(card.dataset, href=dataset_link(card.dataset)), className="name"),
             html.Td(f"v{card.version}", className="n"),
             html.Td(words.count(card.n_structures), className="n"),
             html.Td(words.count(card.n_atoms), className="n"),

@@ -16,6 +16,7 @@ from ..components.recipe_form import words as field_words
 from ..components.scores import MEV, by_group
 from ..components.states import trouble
 from ..icons import icon
+from ..router import dataset_link
 from ..shell import crumbs
 
 
@@ -114,7 +115,7 @@ def _summary(model, version) -> html.Section:
             ("Validation force RMSE", quantity(words.number(summary.get("validation_force_rmse"), 3), "eV/Å")),
             ("Members", words.count(summary.get("members", 1))),
             ("Parameters", words.count(summary.get("n_parameters", 0))),
-            ("Trained on", dcc.Link(version.title, href=f"/datasets/{version.dataset}?version={version.version}")),
+            ("Trained on", dcc.Link(version.title, href=dataset_link(version.dataset, version.version))),
             (
                 "Structures",
                 f"{words.count(summary.get('n_train', 0))} + {words.count(summary.get('n_validation', 0))} validation",
@@ -169,7 +170,7 @@ def _recipe(model) -> html.Section:
 def _provenance(bench, model, version) -> html.Section:
     parent = training.model(bench, model.parent) if model.parent else None
     rows = [
-        ("Dataset", dcc.Link(version.title, href=f"/datasets/{version.dataset}?version={version.version}")),
+        ("Dataset", dcc.Link(version.title, href=dataset_link(version.dataset, version.version))),
         ("Content of the dataset", html.Span(version.key, className="mono")),
         ("Key of the model", html.Span(model.key, className="mono")),
         ("Started from", dcc.Link(parent.name, href=f"/models/{parent.id}") if parent else "random weights"),

@@ -13,6 +13,7 @@ from ..components.job_card import job_row
 from ..components.panel import panel, quantity
 from ..components.scores import MEV
 from ..components.states import empty
+from ..router import dataset_link
 from ..shell import crumbs
 
 
@@ -94,7 +95,7 @@ def _row(bench, model) -> html.Tr:
     return html.Tr(
         [
             html.Td(dcc.Link(model.name, href=f"/models/{model.id}"), className="name"),
-            html.Td(dcc.Link(version.title, href=f"/datasets/{version.dataset}?version={version.version}")),
+            html.Td(dcc.Link(version.title, href=dataset_link(version.dataset, version.version))),
             html.Td(words.count(summary.get("members", 1)), className="n"),
             html.Td(words.count(summary.get("n_train", 0)), className="n"),
             html.Td(words.number(_mev(summary.get("validation_energy_rmse")), 2), className="n"),
