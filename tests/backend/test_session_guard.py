@@ -59,6 +59,8 @@ def test_on_loopback_the_owner_is_signed_in_at_once(loopback):
 def test_on_the_network_everything_asks_for_a_session(network):
     page = network.get("/map/1", follow_redirects=False)
     assert (page.status_code, page.headers["location"]) == (303, "/login?next=/map/1")
+    page = network.get("/map/1?evaluation=2&by=tag", follow_redirects=False)
+    assert page.headers["location"] == "/login?next=/map/1%3Fevaluation%3D2%26by%3Dtag"
     for method, path in (("GET", "/api/datasets"), ("GET", "/api/events"), ("POST", "/_dash-update-component")):
         answer = network.request(method, path)
         assert answer.status_code == 401

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 NODE = shutil.which("node")
 
 
-@pytest.mark.parametrize("name", ["points", "bonds", "words"])
+@pytest.mark.parametrize("name", ["points", "bonds", "words", "sign_in"])
 def test_laws_of_the_scripts(name):
     if NODE is None:
         pytest.skip("Node is not installed (Debian: apt-get install nodejs)")

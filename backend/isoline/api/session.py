@@ -60,7 +60,8 @@ class SessionGuard:
         elif path.startswith(("/api/", "/_dash-")):
             response = problem(401, "not_signed_in", refusal, "Sign in at /login.")
         else:
-            response = RedirectResponse("/login?next=" + quote(path), 303)
+            wanted = path + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
+            response = RedirectResponse("/login?next=" + quote(wanted), 303)
         await response(scope, receive, send)
 
     async def _actor(self, connection: HTTPConnection) -> Actor | None:
