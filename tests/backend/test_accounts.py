@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import select, update
 
 from isoline.domain.actor import OWNER, Actor
-from isoline.errors import InvalidInput, NotAllowed, NotSignedIn
+from isoline.errors import InvalidInput, NotAllowed, NotSignedIn, Unavailable
 from isoline.services import accounts
 from isoline.store.tables import person, session
 
@@ -28,6 +29,31 @@ def test_a_wrong_name_and_a_wrong_password_are_told_alike(bench, name, password)
     accounts.set_owner_password(bench, PASSWORD)
     with pytest.raises(NotSignedIn, match="name or password is wrong"):
         accounts.sign_in(bench, name, password)
+
+
+def test_an_unknown_name_costs_one_verification_as_a_known_one_does(bench_sqlite, monkeypatch):
+    accounts.set_owner_password(bench_sqlite, PASSWORD)
+    accounts.sign_in(bench_sqlite, "owner", PASSWORD)
+    done = []
+    for name in ("hash", "verify"):
+        original = getattr(PasswordHasher, name)
+        monkeypatch.setattr(
+            PasswordHasher, name, lambda *given, name=name, original=original: done.append(name) or original(*given)
+        )
+    for name in ("owner", "nobody", "somebody"):
+        with pytest.raises(NotSignedIn):
+            accounts.sign_in(bench_sqlite, name, "wrong password")
+    assert done == ["verify"] * 3
+
+
+def test_only_two_passwords_are_checked_at_a_time(bench_sqlite, monkeypatch):
+    accounts.set_owner_password(bench_sqlite, PASSWORD)
+    monkeypatch.setattr(accounts, "LONGEST_WAIT_S", 0.05)
+    with accounts.HASHING:
+        assert accounts.sign_in(bench_sqlite, "owner", PASSWORD)
+        with accounts.HASHING, pytest.raises(Unavailable, match="too many"):
+            accounts.sign_in(bench_sqlite, "owner", PASSWORD)
+    assert accounts.sign_in(bench_sqlite, "owner", PASSWORD)
 
 
 def test_neither_passwords_nor_tokens_stand_in_the_store(bench):

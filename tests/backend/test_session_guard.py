@@ -137,3 +137,11 @@ def test_a_wrong_body_names_every_fault(loopback):
     assert answer.status_code == 422
     fields = " ".join(fault["field"] for fault in answer.json()["details"])
     assert all(name in fields for name in ("version", "members", "nonsense"))
+
+
+def test_a_rule_names_only_so_many_rows_one_by_one(loopback, bench_sqlite, put, salt):
+    version = put(bench_sqlite, [salt(1)]).version.id
+    answers = [
+        loopback.post(f"/api/versions/{version}/selections", json={"positions": [0] * n}) for n in (100_000, 100_001)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 422]

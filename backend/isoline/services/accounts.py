@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error
 from sqlalchemy import delete, func, insert, select, update
 
 from ..domain.actor import OWNER, Actor
-from ..errors import InvalidInput, NotAllowed, NotSignedIn
+from ..errors import InvalidInput, NotAllowed, NotSignedIn, Unavailable
 from ..store import events
 from ..store.tables import person, session
 from ..workbench import Workbench
 
 SESSION_DAYS = 30
 SHORTEST_PASSWORD = 10
+
+# A hash takes 64 MiB and a core, and may be asked for before anybody is signed in: only so many at a time.
+HASHING = threading.BoundedSemaphore(2)
+LONGEST_WAIT_S = 5.0
 
 ACTIONS = frozenset(
     {
@@ -79,13 +87,18 @@ def set_owner_password(bench: Workbench, password: str, name: str = OWNER.name) 
 
 
 def sign_in(bench: Workbench, name: str, password: str) -> str:
-    """A new session's token for the right name and password. Raises NotSignedIn, without saying which was wrong."""
-    hasher = PasswordHasher()
+    """A new session's token for the right name and password.
+
+    Raises NotSignedIn, without saying which was wrong; Unavailable when too many try at once.
+    """
+    with _turn():
+        stand_in = _nobodys_hash()
     with bench.read() as connection:
         row = connection.execute(select(person).where(person.c.name == name)).first()
     try:
-        # An unknown name costs as much time as a wrong password, so that names cannot be guessed by timing.
-        hasher.verify(row.password_hash if row else hasher.hash(secrets.token_hex(8)), password)
+        with _turn():
+            # An unknown name costs as much time as a wrong password, so that names cannot be guessed by timing.
+            PasswordHasher().verify(row.password_hash if row else stand_in, password)
     except Argon2Error:
         row = None
     if row is None:
@@ -124,6 +137,21 @@ def sign_out(bench: Workbench, token: str | None) -> None:
     if token:
         with bench.write() as connection:
             connection.execute(delete(session).where(session.c.token_hash == _hash(token)))
+
+
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    if not HASHING.acquire(timeout=LONGEST_WAIT_S):
+        raise Unavailable("too many people are signing in at once", hint="Try again in a moment.")
+    try:
+        yield
+    finally:
+        HASHING.release()
+
+
+@cache
+def _nobodys_hash() -> str:
+    return PasswordHasher().hash(secrets.token_hex(16))
 
 
 def _hash(token: str) -> str:

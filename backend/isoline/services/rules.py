@@ -25,7 +25,7 @@ from ..statistics.polygon import inside
 from ..workbench import Workbench
 from . import accuracy, channels, library, maps, members, predictions, review
 
-DEEPEST, MOST_RULES, MOST_VERTICES = 16, 200, 10_000
+DEEPEST, MOST_RULES, MOST_VERTICES, MOST_POSITIONS = 16, 200, 10_000, 100_000
 
 
 def satisfying(bench: Workbench, version_id: int, rule: dict) -> np.ndarray:
@@ -88,7 +88,13 @@ def _not(bench: Workbench, version_id: int, rule: dict) -> np.ndarray:
 
 
 def _positions(bench: Workbench, version_id: int, rule: dict) -> np.ndarray:
-    return members.mask(bench, version_id, members.rows(bench, version_id, rule["positions"]))
+    given = rule["positions"]
+    if isinstance(given, list) and len(given) > MOST_POSITIONS:
+        raise InvalidInput(
+            f"a rule names at most {MOST_POSITIONS} rows one by one, this one has {len(given)}",
+            hint="Say what they have in common, or combine selections.",
+        )
+    return members.mask(bench, version_id, members.rows(bench, version_id, given))
 
 
 def _polygon(bench: Workbench, version_id: int, rule: dict) -> np.ndarray:
