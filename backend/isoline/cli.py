@@ -339,6 +339,10 @@ def _recipe_fields(file: Path | None, settings: tuple[str, ...]) -> dict:
             raise InvalidInput(
                 f"{file} is not JSON: {error}", hint="`isoline jobs ID --json` shows a recipe."
             ) from None
+        if not isinstance(fields, dict):
+            raise InvalidInput(
+                f"{file} holds no JSON object with a recipe's fields", hint="`isoline jobs ID --json` shows a recipe."
+            )
     for setting in settings:
         key, separator, value = setting.partition("=")
         if not separator:

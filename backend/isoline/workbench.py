@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection, Engine
 
+from .errors import InvalidInput
 from .store import engines
 
 REMEMBERED = 48  # immutable results kept in memory per process
@@ -72,14 +73,21 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls) -> Settings:
-        return cls.at(
-            Path(os.environ.get("ISOLINE_HOME", "~/.isoline")),
-            os.environ.get("ISOLINE_STORE_DB", ""),
-            os.environ.get("ISOLINE_JOBS_DB", ""),
-            float(os.environ.get("ISOLINE_LEASE", "20")),
-            os.environ.get("ISOLINE_HOST", "127.0.0.1"),
-            int(os.environ.get("ISOLINE_PORT", "8050")),
-        )
+        """Settings as the environment has them. Raises InvalidInput, naming the variable that cannot be used."""
+        try:
+            return cls.at(
+                Path(os.environ.get("ISOLINE_HOME", "~/.isoline")),
+                os.environ.get("ISOLINE_STORE_DB", ""),
+                os.environ.get("ISOLINE_JOBS_DB", ""),
+                _number("ISOLINE_LEASE", float, "20"),
+                os.environ.get("ISOLINE_HOST", "127.0.0.1"),
+                _number("ISOLINE_PORT", int, "8050"),
+            )
+        except ValidationError as error:
+            variables = {"lease_s": "ISOLINE_LEASE", "port": "ISOLINE_PORT"}
+            wrong = error.errors()[0]
+            variable = variables.get(str(wrong["loc"][0]), "a setting")
+            raise InvalidInput(f"{variable} is {wrong['input']}: {wrong['msg']}", hint="Correct or unset it.") from None
 
     def environment(self) -> dict[str, str]:
         """The variables that make a child process see the same settings."""
@@ -105,6 +113,14 @@ class Settings(BaseModel):
     def runs(self) -> Path:
         """Locks and logs of worker processes on this host."""
         return self.home / "runs"
+
+
+def _number(variable: str, kind: Callable[[str], T], default: str) -> T:
+    text = os.environ.get(variable, default)
+    try:
+        return kind(text)
+    except ValueError:
+        raise InvalidInput(f"{variable} is '{text}', which is no number", hint=f"Try {default}, or unset it.") from None
 
 
 class Workbench:

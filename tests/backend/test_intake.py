@@ -257,10 +257,13 @@ def test_a_name_that_names_nothing_is_refused(given):
         safe_name(given)
 
 
-def test_a_long_name_keeps_its_suffixes():
-    name = safe_name("x" * 400 + ".extxyz.gz")
-    assert len(name) <= uploads.LONGEST_NAME
+@pytest.mark.parametrize("given", ["x" * 400, "硅" * 110, "a" + "硅" * 110, "µ" * 400, "x." + "硅" * 110])
+def test_a_long_name_keeps_its_suffixes_and_can_be_stored(bench_sqlite, given):
+    name = safe_name(f"{given}.extxyz.gz")
+    assert len(name.encode()) <= uploads.LONGEST_NAME
     assert name.endswith(".extxyz.gz")
+    saved = uploaded(bench_sqlite, f"{given}.extxyz.gz", b"x")
+    assert intake.upload_path(bench_sqlite, saved.id).name == name
 
 
 @pytest.mark.parametrize("id", ["nothing", "../store.sqlite", ""])

@@ -17,8 +17,8 @@ def isoline(tmp_path_factory):
     """Run `isoline ARGS --json` in one data folder: (exit status, answer)."""
     home = tmp_path_factory.mktemp("home")
 
-    def run(*args: str, home=home):
-        environment = os.environ | {"ISOLINE_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    def run(*args: str, **variables: str):
+        environment = os.environ | {"ISOLINE_HOME": str(home), "OMP_NUM_THREADS": "1"} | variables
         command = [sys.executable, "-m", "isoline", *args, "--json"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
         return done.returncode, json.loads(done.stdout) if done.stdout.strip() else done.stderr
@@ -118,6 +118,26 @@ def test_failures_are_one_error_object_and_status_1(isoline, tmp_path):
 def test_wrong_usage_is_status_2(isoline):
     assert isoline("train")[0] == 2
     assert isoline("nonsense")[0] == 2
+
+
+@pytest.mark.parametrize("recipe", ['[{"epochs": 3}]', '"epochs"', "3", "null", "{"])
+def test_a_recipe_that_is_no_json_object_is_one_error_object(isoline, sample, tmp_path, recipe):
+    file = tmp_path / "recipe.json"
+    file.write_text(recipe)
+    status, answer = isoline("train", "Si sample", "--recipe", str(file))
+    assert (status, answer["error"]["kind"]) == (1, "invalid_input")
+    assert "recipe.json" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("ISOLINE_PORT", "abc"), ("ISOLINE_PORT", "70000"), ("ISOLINE_LEASE", "soon"), ("ISOLINE_LEASE", "0")],
+)
+def test_a_setting_that_cannot_be_used_is_named(isoline, variable, value):
+    status, answer = isoline("datasets", **{variable: value})
+    assert (status, answer["error"]["kind"]) == (1, "invalid_input")
+    assert variable in answer["error"]["message"]
+    assert value in answer["error"]["message"]
 
 
 def test_a_saved_model_is_a_calculator_without_a_store(isoline, trained, tmp_path):

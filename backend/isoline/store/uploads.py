@@ -21,7 +21,8 @@ from ..errors import InvalidInput, NotFound, Unavailable
 from .tables import upload
 
 LARGEST = 16 << 30  # bytes
-LONGEST_NAME = 120
+LONGEST_NAME = 120  # bytes of UTF-8; file systems take 255
+LONGEST_SUFFIX = 60  # bytes of a long name that stay at its end
 ABANDONED_S = 24 * 3600
 PARTIAL = ".partial-"
 
@@ -104,12 +105,13 @@ def safe_name(name: str) -> str:
     plain = re.sub(r"[^\w.+=@-]", "_", last).lstrip(".-")
     if not plain.strip("._"):
         raise InvalidInput(f"'{name[:60]}' cannot name a file", hint="Use letters and digits.")
+    whole = plain.encode()
+    if len(whole) <= LONGEST_NAME:
+        return plain
     stem, dot, suffixes = plain.partition(".")
-    return (
-        plain
-        if len(plain) <= LONGEST_NAME
-        else stem[: max(LONGEST_NAME - len(dot + suffixes), 20)] + (dot + suffixes)[-60:]
-    )
+    # What a cut leaves of a character of several bytes is left out.
+    end = (dot + suffixes).encode()[-LONGEST_SUFFIX:].decode(errors="ignore")
+    return stem.encode()[: LONGEST_NAME - len(end.encode())].decode(errors="ignore") + end
 
 
 def add(connection: Connection, id: str, name: str, size: int, sha256: str, by: str) -> Upload:
