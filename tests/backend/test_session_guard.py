@@ -104,6 +104,35 @@ def test_a_name_that_resolves_to_loopback_is_not_loopback(loopback):
     assert loopback.get("/api/datasets", headers={"host": "localhost:8050"}).status_code == 200
 
 
+@pytest.mark.parametrize("host", ["[::1", "//["])
+def test_a_host_that_is_no_address_is_refused(loopback, host):
+    assert loopback.get("/api/datasets", headers={"host": host}).status_code == 403
+
+
+def test_an_origin_that_is_no_address_is_refused(loopback):
+    assert loopback.post("/_dash-update-component", headers={"origin": "http://[::1"}).status_code == 403
+
+
+def test_a_large_body_is_refused_before_anybody_signed_in(network):
+    body = b'{"password": "' + b"x" * (5 * 2**20) + b'"}'
+    pieces = (body[start : start + 2**20] for start in range(0, len(body), 2**20))  # announces no length
+    for content in (body, pieces):
+        answer = network.post("/api/session", content=content, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.json()["status"]) == (413, 413)
+
+
+def test_a_file_may_be_larger_than_any_other_body(loopback):
+    assert loopback.put("/api/uploads/large.xyz", content=b"x" * (5 * 2**20)).json()["size"] == 5 * 2**20
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/map/1", "/api/datasets", "/api/nothing"])
+def test_no_answer_may_be_framed_or_taken_for_another_type(network, path):
+    headers = network.get(path, follow_redirects=False).headers
+    assert headers["content-security-policy"] == "frame-ancestors 'none'"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+
+
 def test_an_unknown_api_path_is_a_problem_not_a_page(loopback):
     answer = loopback.get("/api/nothing")
     assert answer.status_code == 404
