@@ -87,6 +87,22 @@ def test_a_short_password_is_refused(bench):
     assert not accounts.has_owner_password(bench)
 
 
+def test_a_job_acts_in_the_role_that_its_person_has_now(bench):
+    assert accounts.acting_for(bench, "owner") == OWNER
+    accounts.set_owner_password(bench, PASSWORD, "anna")
+    assert accounts.acting_for(bench, "anna") == Actor("anna", "owner")
+    with bench.write() as connection:
+        connection.execute(update(person).where(person.c.name == "anna").values(role="reader"))
+    for name in ("anna", "somebody who left"):
+        with pytest.raises(NotAllowed):
+            accounts.permit(accounts.acting_for(bench, name), "import")
+
+
+def test_an_actor_has_no_role_by_default():
+    with pytest.raises(TypeError):
+        Actor("guest")
+
+
 def test_only_known_roles_may_act():
     accounts.permit(OWNER, "train")
     with pytest.raises(NotAllowed, match="may not train"):

@@ -71,7 +71,7 @@ def test_an_import_holds_what_the_file_holds(bench, silicon):
 
 
 def test_every_label_knows_its_file_frame_and_importer(bench, silicon):
-    outcome = imported(bench, [silicon], "silicon", Actor("anna"))
+    outcome = imported(bench, [silicon], "silicon", Actor("anna", "owner"))
     (origin,) = library.provenance(bench, outcome.version_id, 3)
     assert (origin.source, origin.frame, origin.added_by) == ("silicon.extxyz.gz", 3, "anna")
     assert origin.sha256 == hashlib.sha256(silicon.read_bytes()).hexdigest()

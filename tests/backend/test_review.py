@@ -15,7 +15,7 @@ from isoline.errors import Conflict, InvalidInput, NotAllowed, NotFound, NotSign
 from isoline.services import library, review
 from isoline.store import events
 
-SHEILA = Actor("sheila")
+SHEILA = Actor("sheila", "owner")
 
 
 def state(bench, version_id: int) -> tuple[list[int], dict[str, list[bool]]]:
@@ -131,7 +131,7 @@ def test_people_who_decide_at_once_are_all_heard(bench):
     def decide_eight(first: int) -> None:
         try:
             for row in range(first, first + 8):
-                review.decide(bench, Actor(f"person {first}"), version.id, [row], "accepted")
+                review.decide(bench, Actor(f"person {first}", "owner"), version.id, [row], "accepted")
                 review.marks(bench, version.id)
         except Exception as error:
             faults.append(error)

@@ -108,7 +108,7 @@ def test_a_selection_comes_back_as_it_was_kept(bench):
     assert found.positions.dtype == np.uint32
     np.testing.assert_array_equal(found.positions, np.flatnonzero(library.columns(bench, version.id).n_atoms >= 3))
     np.testing.assert_array_equal(np.flatnonzero(atlas.mask(bench, made.id)), found.positions)
-    assert atlas.select(bench, Actor("sheila"), version.id, rule).id == made.id
+    assert atlas.select(bench, Actor("sheila", "owner"), version.id, rule).id == made.id
 
 
 def test_a_selection_stays_what_it_was_when_marks_change(bench):

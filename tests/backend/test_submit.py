@@ -75,7 +75,7 @@ def end(bench, job, state: str):
 
 def test_a_job_keeps_what_was_asked_for_and_by_whom(bench):
     recipe = Sample(name="ethanol")
-    job = submit(bench, Actor("ada"), recipe, title="Ethanol")
+    job = submit(bench, Actor("ada", "owner"), recipe, title="Ethanol")
     assert (job.state, job.progress, job.attempt, job.created_by) == (JobState.QUEUED, 0.0, 1, "ada")
     assert (job.result, job.error, job.started, job.finished) == (None, None, None, None)
     assert RECIPE.validate_python(job.recipe) == recipe

@@ -81,7 +81,7 @@ def test_metrics_come_as_columns_with_gaps_where_nothing_was_recorded(bench, job
 
 def test_cancelling_twice_is_cancelling_once_and_what_is_done_stays_done(bench, job):
     assert work.cancel(bench, OWNER, job.id).state == JobState.CANCELLED
-    cancelled = work.cancel(bench, Actor("second"), job.id)
+    cancelled = work.cancel(bench, Actor("second", "owner"), job.id)
     assert (cancelled.state, cancelled.message) == (JobState.CANCELLED, "Cancelled by owner.")
     done = submit(bench, OWNER, Sample(name="silicon"), title="done")
     with bench.write() as connection:
@@ -106,8 +106,8 @@ def test_retrying_begins_a_new_attempt_from_the_checkpoint_unless_asked_for_a_fr
 
 
 def test_every_change_names_who_made_it(bench, job):
-    work.cancel(bench, Actor("ada"), job.id)
-    work.retry(bench, Actor("grace"), job.id)
+    work.cancel(bench, Actor("ada", "owner"), job.id)
+    work.retry(bench, Actor("grace", "owner"), job.id)
     with bench.read() as connection:
         told = [(event.actor, event.verb) for event in events.recent(connection, subject=f"job {job.id}")]
     assert told == [("grace", "retry"), ("ada", "cancel"), ("owner", "submit")]

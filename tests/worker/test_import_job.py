@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import insert
 
-from isoline.domain.actor import OWNER
+from isoline.domain.actor import OWNER, Actor
 from isoline.domain.contract import Contract
 from isoline.domain.recipe import Import, Sample
-from isoline.errors import Cancelled
+from isoline.errors import Cancelled, NotAllowed
 from isoline.jobs import ledger
 from isoline.jobs.ledger import Standing
 from isoline.jobs.submit import submit
@@ -77,6 +77,13 @@ def test_an_import_cancelled_while_it_stores_publishes_no_version(bench, hold, r
     job = intake.start_import(bench, OWNER, recipe)
     with pytest.raises(Cancelled):
         bring_in(bench, job, recipe, hold(job, CancelledWhileStoring))
+    assert library.datasets(bench) == []
+
+
+def test_an_import_of_somebody_who_may_not_import_any_more_keeps_nothing(bench, hold, recipe):
+    job = intake.start_import(bench, Actor("gone", "owner"), recipe)
+    with pytest.raises(NotAllowed, match="gone"):
+        bring_in(bench, job, recipe, hold(job))
     assert library.datasets(bench) == []
 
 

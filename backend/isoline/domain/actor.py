@@ -10,7 +10,7 @@ class Actor:
     """A signed-in person, or the program itself acting for one."""
 
     name: str
-    role: str = "owner"
+    role: str
 
 
-OWNER = Actor("owner")
+OWNER = Actor("owner", "owner")

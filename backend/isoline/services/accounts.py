@@ -132,6 +132,18 @@ def session_actor(bench: Workbench, token: str | None) -> Actor | None:
     return Actor(row.name, row.role) if row else None
 
 
+def acting_for(bench: Workbench, name: str) -> Actor:
+    """Who a job acts for: the person who asked for it, in the role they have now.
+
+    On a workbench without people the owner is whoever sits at the machine; anybody else who is not known has no role.
+    """
+    with bench.read() as connection:
+        role = connection.execute(select(person.c.role).where(person.c.name == name)).scalar()
+    if role is None:
+        return OWNER if name == OWNER.name else Actor(name, "")
+    return Actor(name, role)
+
+
 def sign_out(bench: Workbench, token: str | None) -> None:
     """End a session; nothing happens when it has ended already."""
     if token:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from isoline.domain.actor import Actor
 from isoline.domain.job import Job
 from isoline.domain.recipe import Import
-from isoline.services import intake
+from isoline.services import accounts, intake
 from isoline.workbench import Workbench
 
 from ..journal import Journal
@@ -14,7 +13,8 @@ from ..journal import Journal
 def bring_in(bench: Workbench, job: Job, recipe: Import, journal: Journal) -> dict:
     """Read, check and store; a refused file leaves nothing behind and its faults stand in the job's error."""
     outcome = None
-    for step in intake.run_import(bench, Actor(job.created_by), recipe, journal.write):
+    actor = accounts.acting_for(bench, job.created_by)
+    for step in intake.run_import(bench, actor, recipe, journal.write):
         if isinstance(step, intake.ImportOutcome):
             outcome = step
         else:

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 from ase import Atoms
 
-from isoline.domain.actor import Actor
 from isoline.domain.job import Job
 from isoline.domain.recipe import Describe, Sample
 from isoline.domain.structure import Frame, Label, Structure
-from isoline.services import library, training
+from isoline.services import accounts, library, training
 from isoline.workbench import Workbench
 
 from ..journal import Journal
@@ -23,7 +22,7 @@ TEST_EVERY = 5  # every fifth structure of a group is kept for testing
 
 def make_sample(bench: Workbench, job: Job, recipe: Sample, journal: Journal) -> dict:
     """Make or read the structures, store them with a test split, and queue their map."""
-    actor = Actor(job.created_by)
+    actor = accounts.acting_for(bench, job.created_by)
     title, frames = (
         ("Sample silicon", silicon_frames())
         if recipe.name == "silicon"
