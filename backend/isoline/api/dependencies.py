@@ -7,6 +7,7 @@ import json
 from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 from fastapi import Depends, Request, Response
 
 from ..domain.actor import Actor
@@ -25,6 +26,7 @@ def _actor(request: Request) -> Actor:
     return actor
 
 
+Id = Annotated[int, Interval(ge=0, le=2**31 - 1)]  # of what the store numbers, and rows of a version
 Bench = Annotated[Workbench, Depends(_bench)]
 Acting = Annotated[Actor, Depends(_actor)]
 

@@ -165,7 +165,7 @@ def _fields(rule: dict, name: str, allowed: set[str]) -> dict:
 def _vertices(polygon: object) -> np.ndarray:
     try:
         vertices = np.array(polygon, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInput("a polygon is a list of points [x, y]") from error
     if vertices.ndim != 2 or vertices.shape[1] != 2 or not np.isfinite(vertices).all():
         raise InvalidInput("a polygon is a list of points [x, y]")
@@ -175,15 +175,21 @@ def _vertices(polygon: object) -> np.ndarray:
 
 
 def _number(value: object, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidInput(f"{what} must be a number, not {value!r}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise InvalidInput(f"{what} is too large a number") from error
+    if math.isnan(number):
+        raise InvalidInput(f"{what} must be a number, not {value!r}")
+    return number
 
 
 def _whole(given: dict, name: str) -> int:
     value = given.get(name)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidInput(f"'{name}' must be given as a whole number", hint=f"Say which {name}.")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise InvalidInput(f"'{name}' must be given as a whole number below 2³¹", hint=f"Say which {name}.")
     return value
 
 

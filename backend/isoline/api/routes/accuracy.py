@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from ...services import accuracy
-from ..dependencies import Acting, Bench, binary
+from ..dependencies import Acting, Bench, Id, binary
 
 router = APIRouter(tags=["accuracy"])
 
@@ -17,14 +17,14 @@ Grouping = Literal["overall", "split", "role", "element", "group", "tag"]
 
 
 @router.get("/evaluations/{id}/metrics")
-def metrics(id: int, bench: Bench, _: Acting, by: Grouping = "overall") -> list[dict]:
+def metrics(id: Id, bench: Bench, _: Acting, by: Grouping = "overall") -> list[dict]:
     """MAE, RMSE and R² with their N; energies in eV/atom, forces in eV/Å, stress in eV/Å³."""
     return [asdict(row) for row in accuracy.metrics(bench, id, by)]
 
 
 @router.get("/evaluations/{id}/parity/{quantity}")
 def parity(
-    id: int, quantity: Quantity, request: Request, bench: Bench, _: Acting, selection: str | None = None
+    id: Id, quantity: Quantity, request: Request, bench: Bench, _: Acting, selection: str | None = None
 ) -> Response:
     """Reference and predicted values with the row of each point's structure: three columns."""
     points = accuracy.parity(bench, id, quantity, selection)
@@ -34,7 +34,7 @@ def parity(
 
 @router.get("/evaluations/{id}/spread/{quantity}")
 def spread(
-    id: int,
+    id: Id,
     quantity: Literal["energy", "forces"],
     request: Request,
     bench: Bench,
@@ -48,6 +48,6 @@ def spread(
 
 
 @router.get("/evaluations/compare")
-def compare(bench: Bench, _: Acting, id: Annotated[list[int], Query()]) -> list[dict]:
+def compare(bench: Bench, _: Acting, id: Annotated[list[Id], Query()]) -> list[dict]:
     """The same test set under several models."""
     return [asdict(row) for row in accuracy.compare(bench, id)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...services import atlas, review
 from ...workbench import Workbench
-from ..dependencies import Acting, Bench, binary
+from ..dependencies import Acting, Bench, Id, binary
 
 router = APIRouter(tags=["atlas"])
 
@@ -22,7 +22,7 @@ class Chosen(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    positions: list[Annotated[int, Field(ge=0)]] | None = Field(None, max_length=100_000)
+    positions: list[Id] | None = Field(None, max_length=100_000)
     selection: str | None = None
 
     def rows(self, bench: Workbench, version: int) -> np.ndarray:
@@ -45,19 +45,19 @@ class Undo(BaseModel):
 
 
 @router.get("/versions/{version}/maps")
-def maps(version: int, bench: Bench, _: Acting) -> list[dict]:
+def maps(version: Id, bench: Bench, _: Acting) -> list[dict]:
     return [asdict(card) for card in atlas.maps(bench, version)]
 
 
 @router.get("/maps/{id}/points")
-def points(id: int, request: Request, bench: Bench, _: Acting, version: int | None = None) -> Response:
+def points(id: Id, request: Request, bench: Bench, _: Acting, version: int | None = None) -> Response:
     """(n, 2) float32, row by row of a dataset version (by default the map's own); nan for rows without a place."""
     return binary(request, atlas.points(bench, id, version))
 
 
 @router.get("/versions/{version}/channels/{name}")
 def channel(
-    version: int, name: str, request: Request, bench: Bench, _: Acting, evaluation: int | None = None
+    version: Id, name: str, request: Request, bench: Bench, _: Acting, evaluation: int | None = None
 ) -> Response:
     """One byte a row, 255 where the value is missing; what the codes mean stands in X-Columns."""
     found = atlas.channel(bench, version, name, evaluation)
@@ -67,7 +67,7 @@ def channel(
 
 
 @router.post("/versions/{version}/selections", status_code=201)
-def select(version: int, rule: dict, bench: Bench, actor: Acting) -> dict:
+def select(version: Id, rule: dict, bench: Bench, actor: Acting) -> dict:
     """Keep the rows that satisfy a rule; the answer's id stands for them everywhere."""
     chosen = atlas.select(bench, actor, version, rule)
     return {"id": chosen.id, "n": chosen.n}
@@ -81,7 +81,7 @@ def mask(id: str, request: Request, bench: Bench, _: Acting) -> Response:
 
 @router.get("/versions/{version}/histograms/{channel}")
 def histogram(
-    version: int,
+    version: Id,
     channel: str,
     bench: Bench,
     _: Acting,
@@ -96,7 +96,7 @@ def histogram(
 
 @router.get("/versions/{version}/table")
 def table(
-    version: int,
+    version: Id,
     bench: Bench,
     _: Acting,
     selection: str | None = None,
@@ -123,14 +123,14 @@ def table(
 
 
 @router.post("/versions/{version}/decisions", status_code=201)
-def decide(version: int, body: Decision, bench: Bench, actor: Acting) -> dict:
+def decide(version: Id, body: Decision, bench: Bench, actor: Acting) -> dict:
     """Accept or reject structures; an empty decision takes one back."""
     batch = review.decide(bench, actor, version, body.rows(bench, version), body.decision)
     return {"batch": batch.id, "n": batch.n}
 
 
 @router.post("/versions/{version}/tags", status_code=201)
-def tag(version: int, body: Tag, bench: Bench, actor: Acting) -> dict:
+def tag(version: Id, body: Tag, bench: Bench, actor: Acting) -> dict:
     batch = review.tag(bench, actor, version, body.rows(bench, version), body.name, body.present)
     return {"batch": batch.id, "n": batch.n}
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ...domain.recipe import Describe, Evaluate, Train
 from ...services import training, work
-from ..dependencies import Acting, Bench
+from ..dependencies import Acting, Bench, Id
 
 router = APIRouter(tags=["training"])
 
@@ -19,7 +19,7 @@ class StartTraining(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     recipe: Train
-    test: int | None = None
+    test: Id | None = None
 
 
 class Retrain(BaseModel):
@@ -52,7 +52,7 @@ def evaluate(recipe: Evaluate, bench: Bench, actor: Acting) -> dict:
 
 
 @router.post("/versions/{version}/retrain", status_code=202)
-def retrain(version: int, body: Retrain, bench: Bench, actor: Acting) -> list[dict]:
+def retrain(version: Id, body: Retrain, bench: Bench, actor: Acting) -> list[dict]:
     """Freeze, train with the last recipe from the last model's weights, evaluate on the same test set."""
     return [work.as_dict(job) for job in training.retrain(bench, actor, version, body.selection)]
 
@@ -63,11 +63,11 @@ def models(bench: Bench, _: Acting) -> list[dict]:
 
 
 @router.get("/models/{id}")
-def model(id: int, bench: Bench, _: Acting) -> dict:
+def model(id: Id, bench: Bench, _: Acting) -> dict:
     return asdict(training.model(bench, id))
 
 
 @router.get("/models/{id}/files/{name}")
-def model_file(id: int, name: str, bench: Bench, _: Acting) -> Response:
+def model_file(id: Id, name: str, bench: Bench, _: Acting) -> Response:
     """A file of the model: weights as safetensors, everything else as JSON."""
     return Response(training.model_file(bench, id, name), media_type="application/octet-stream")

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from ...services import work
-from ..dependencies import Acting, Bench
+from ..dependencies import Acting, Bench, Id
 
 router = APIRouter(tags=["jobs"])
 
@@ -18,28 +18,28 @@ def jobs(bench: Bench, _: Acting, limit: int = Query(100, ge=1, le=1000)) -> lis
 
 
 @router.get("/jobs/{id}")
-def job(id: int, bench: Bench, _: Acting) -> dict:
+def job(id: Id, bench: Bench, _: Acting) -> dict:
     return work.as_dict(work.job(bench, id))
 
 
 @router.get("/jobs/{id}/metrics")
-def metrics(id: int, bench: Bench, _: Acting, since: int = -1) -> dict[str, list]:
+def metrics(id: Id, bench: Bench, _: Acting, since: int = Query(-1, ge=-1, le=2**63 - 1)) -> dict[str, list]:
     """Recorded numbers with step > since: {"step": […], name: [… or null]}."""
     return work.metrics(bench, id, since)
 
 
 @router.get("/jobs/{id}/log")
-def log(id: int, bench: Bench, _: Acting, since: int = 0) -> list[dict]:
+def log(id: Id, bench: Bench, _: Acting, since: int = Query(0, ge=0, le=2**63 - 1)) -> list[dict]:
     return work.log(bench, id, since)
 
 
 @router.post("/jobs/{id}/cancel")
-def cancel(id: int, bench: Bench, actor: Acting) -> dict:
+def cancel(id: Id, bench: Bench, actor: Acting) -> dict:
     return work.as_dict(work.cancel(bench, actor, id))
 
 
 @router.post("/jobs/{id}/retry")
-def retry(id: int, bench: Bench, actor: Acting) -> dict:
+def retry(id: Id, bench: Bench, actor: Acting) -> dict:
     return work.as_dict(work.retry(bench, actor, id))
 
 
