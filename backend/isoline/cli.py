@@ -96,7 +96,7 @@ def worker(queues: tuple[str, ...], name: str, as_json: bool) -> None:
 @click.password_option()
 def password(name: str, password: str, as_json: bool) -> None:
     """Set the owner's password, needed to listen beyond this machine."""
-    actor = accounts.set_owner_password(_open(), password, name)
+    actor = accounts.set_owner_password(_open(), OWNER, password, name)
     _answer(as_json, {"name": actor.name}, f"{actor.name} has a new password; open sessions have ended.")
 
 
@@ -252,7 +252,7 @@ def cancel(id: int, as_json: bool) -> None:
 def export(dataset: str, file: Path, as_json: bool) -> None:
     """Write a dataset to FILE; its suffix chooses the format (.extxyz, .extxyz.gz, .extxyz.xz, .db, .traj)."""
     bench = _open()
-    outcome = library.export(bench, library.find_version(bench, dataset).id, file)
+    outcome = library.export(bench, OWNER, library.find_version(bench, dataset).id, file)
     answer = {"n_structures": outcome.n_structures, "path": str(outcome.path), "sha256": outcome.sha256}
     _answer(as_json, answer, f"{outcome.n_structures} structures in {outcome.path}")
 

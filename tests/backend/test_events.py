@@ -52,7 +52,7 @@ def limited(coroutine):
 
 
 def test_signing_out_ends_the_live_events(bench_sqlite):
-    accounts.set_owner_password(bench_sqlite, PASSWORD)
+    accounts.set_owner_password(bench_sqlite, OWNER, PASSWORD)
     token = accounts.sign_in(bench_sqlite, "owner", PASSWORD)
     network = Workbench(bench_sqlite.settings.model_copy(update={"host": "192.0.2.7"}), bench_sqlite.engine)
 

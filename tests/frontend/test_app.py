@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 import isoline_web
+from isoline.domain.actor import OWNER
 from isoline.errors import InvalidInput
 from isoline.services import accounts
 from isoline.workbench import Workbench
@@ -46,7 +47,7 @@ def test_the_theme_is_chosen_before_anything_is_painted(served):
 
 
 def test_a_socket_ends_with_its_session(bench_sqlite):
-    accounts.set_owner_password(bench_sqlite, "a long sentence")
+    accounts.set_owner_password(bench_sqlite, OWNER, "a long sentence")
     bench = Workbench(bench_sqlite.settings.model_copy(update={"host": "192.0.2.7"}), bench_sqlite.engine)
     with TestClient(create(bench), base_url="http://192.0.2.7") as client:
         client.post("/api/session", json={"password": "a long sentence"})
@@ -145,7 +146,7 @@ def test_no_script_is_written_in_python():
 
 
 def test_on_the_network_pages_callbacks_and_sockets_ask_for_a_session(bench_sqlite):
-    accounts.set_owner_password(bench_sqlite, "a long sentence")
+    accounts.set_owner_password(bench_sqlite, OWNER, "a long sentence")
     bench = Workbench(bench_sqlite.settings.model_copy(update={"host": "192.0.2.7"}), bench_sqlite.engine)
     with TestClient(create(bench), base_url="http://192.0.2.7", follow_redirects=False) as client:
         assert client.get("/map/1").headers["location"] == "/login?next=/map/1"

@@ -65,8 +65,9 @@ def has_owner_password(bench: Workbench) -> bool:
         return bool(connection.execute(select(func.count()).select_from(person)).scalar())
 
 
-def set_owner_password(bench: Workbench, password: str, name: str = OWNER.name) -> Actor:
+def set_owner_password(bench: Workbench, actor: Actor, password: str, name: str = OWNER.name) -> Actor:
     """Give the owner a password; every session opened with an older one ends."""
+    permit(actor, "administer")
     if len(password) < SHORTEST_PASSWORD:
         raise InvalidInput(
             f"the password has {len(password)} characters",
@@ -82,7 +83,7 @@ def set_owner_password(bench: Workbench, password: str, name: str = OWNER.name) 
         else:
             connection.execute(update(person).where(person.c.id == known).values(password_hash=hashed))
             connection.execute(delete(session).where(session.c.person_id == known))
-        events.record(connection, name, "set password", f"person {name}", {})
+        events.record(connection, actor.name, "set password", f"person {name}", {})
     return Actor(name, "owner")
 
 

@@ -210,15 +210,21 @@ def freeze(
     return card
 
 
-def export(bench: Workbench, version_id: int, path: Path, positions: np.ndarray | None = None) -> ExportOutcome:
+def export(
+    bench: Workbench, actor: Actor, version_id: int, path: Path, positions: np.ndarray | None = None
+) -> ExportOutcome:
     """Write a version, or the members at some positions, to a file whose suffix names the format.
 
     Extended XYZ (.extxyz, .xyz, also .gz and .xz) reads back bit for bit; .db and .traj are ASE's.
 
     Raises InvalidInput for another suffix, Unavailable when the file cannot be written.
     """
+    permit(actor, "export")
     path = Path(path).expanduser().absolute()
     n, digest = writer.write(path, frames(bench, version_id, positions))
+    with bench.write() as connection:
+        detail = {"file": path.name, "n_structures": n, "sha256": digest}
+        events.record(connection, actor.name, "export", f"version {version_id}", detail)
     return ExportOutcome(n, path, digest)
 
 

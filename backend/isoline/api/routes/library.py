@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from ...services import atlas, library, viewer
-from ..dependencies import Acting, Bench, Id
+from ..dependencies import Acting, Bench
 
 router = APIRouter(tags=["library"])
 
@@ -35,29 +35,29 @@ def versions(name: str, bench: Bench, _: Acting) -> list[dict]:
 
 
 @router.get("/versions/{version}")
-def version(version: Id, bench: Bench, _: Acting) -> dict:
+def version(version: int, bench: Bench, _: Acting) -> dict:
     return asdict(library.version(bench, version))
 
 
 @router.post("/versions/{version}/freeze", status_code=201)
-def freeze(version: Id, body: Freeze, bench: Bench, actor: Acting) -> dict:
+def freeze(version: int, body: Freeze, bench: Bench, actor: Acting) -> dict:
     """A new dataset version from a selection of this one."""
     rows = atlas.positions(bench, body.selection, version)
     return asdict(library.freeze(bench, actor, version, rows, dataset=body.dataset, note=body.note))
 
 
 @router.get("/versions/{version}/structures/{position}")
-def structure(version: Id, position: Id, bench: Bench, _: Acting, evaluation: int | None = None) -> dict:
+def structure(version: int, position: int, bench: Bench, _: Acting, evaluation: int | None = None) -> dict:
     """One structure for the 3D view: atoms, cell, forces, per-atom scalars, facts and provenance."""
     return viewer.structure(bench, version, position, evaluation)
 
 
 @router.get("/versions/{version}/export")
 def export(
-    version: Id,
+    version: int,
     background: BackgroundTasks,
     bench: Bench,
-    _: Acting,
+    actor: Acting,
     suffix: Literal["extxyz", "extxyz.gz", "extxyz.xz", "db", "traj"] = "extxyz",
     selection: str | None = None,
 ) -> FileResponse:
@@ -67,5 +67,5 @@ def export(
     background.add_task(folder.cleanup)
     name = f"{card.dataset}-v{card.version}.{suffix}"
     rows = None if selection is None else atlas.positions(bench, selection, version)
-    library.export(bench, version, Path(folder.name) / f"export.{suffix}", rows)
+    library.export(bench, actor, version, Path(folder.name) / f"export.{suffix}", rows)
     return FileResponse(Path(folder.name) / f"export.{suffix}", filename=name, background=background)
