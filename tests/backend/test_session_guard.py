@@ -7,9 +7,9 @@ from fastapi import WebSocket
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from isoline.domain.actor import OWNER
 from isoline.api.app import create_api
 from isoline.api.session import guard
+from isoline.domain.actor import OWNER
 from isoline.services import accounts
 from isoline.workbench import Workbench
 
@@ -160,6 +160,49 @@ def test_what_does_not_exist_is_not_found(loopback, method, path, body):
     answer = loopback.request(method, path, json=body)
     assert answer.status_code == 404, answer.text
     assert answer.json()["kind"] == "not_found"
+
+
+@pytest.mark.parametrize("number", [2**31, 2**70, -1])
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/api/versions/{}", None),
+        ("GET", "/api/versions/{}/maps", None),
+        ("GET", "/api/versions/1/structures/{}", None),
+        ("GET", "/api/maps/{}/points", None),
+        ("GET", "/api/jobs/{}", None),
+        ("POST", "/api/jobs/{}/cancel", None),
+        ("GET", "/api/models/{}", None),
+        ("GET", "/api/evaluations/{}/metrics", None),
+        ("GET", "/api/evaluations/compare?id={}", None),
+        ("POST", "/api/versions/{}/retrain", {}),
+    ],
+)
+def test_a_number_that_nothing_can_have_is_a_wrong_request(loopback, method, path, body, number):
+    answer = loopback.request(method, path.format(number), json=body)
+    assert (answer.status_code, answer.json()["kind"]) == (422, "invalid_input")
+
+
+@pytest.mark.parametrize("number", [10**400, 2**70, 2**40])
+def test_rules_of_huge_numbers_are_wrong_requests(loopback, bench_sqlite, put, salt, number):
+    version = put(bench_sqlite, [salt(1)]).version.id
+    for rule in (
+        {"positions": [number]},
+        {"polygon": [[0, 0], [1, 0], [1, 1]], "map": number},
+        {"range": {"channel": "error", "evaluation": number}},
+        {"range": {"channel": "energy", "low": 10**400}},
+        {"polygon": [[0, 0], [1, 0], [1, 10**400]], "map": 1},
+    ):
+        answer = loopback.post(f"/api/versions/{version}/selections", json=rule)
+        assert (answer.status_code, answer.json()["kind"]) == (422, "invalid_input"), rule
+
+
+@pytest.mark.parametrize("number", [2**70, 2**40, 2**31 - 1, -1])
+def test_decisions_about_rows_that_no_version_has_are_wrong_requests(loopback, bench_sqlite, put, salt, number):
+    version = put(bench_sqlite, [salt(1)]).version.id
+    for path, said in (("decisions", {"decision": "accepted"}), ("tags", {"name": "odd"})):
+        answer = loopback.post(f"/api/versions/{version}/{path}", json={"positions": [number], **said})
+        assert (answer.status_code, answer.json()["kind"]) == (422, "invalid_input")
 
 
 def test_a_wrong_body_names_every_fault(loopback):

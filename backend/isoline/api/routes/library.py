@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from ...services import atlas, library, viewer
-from ..dependencies import Acting, Bench
+from ..dependencies import Acting, Bench, Id
 
 router = APIRouter(tags=["library"])
 
@@ -35,26 +35,26 @@ def versions(name: str, bench: Bench, _: Acting) -> list[dict]:
 
 
 @router.get("/versions/{version}")
-def version(version: int, bench: Bench, _: Acting) -> dict:
+def version(version: Id, bench: Bench, _: Acting) -> dict:
     return asdict(library.version(bench, version))
 
 
 @router.post("/versions/{version}/freeze", status_code=201)
-def freeze(version: int, body: Freeze, bench: Bench, actor: Acting) -> dict:
+def freeze(version: Id, body: Freeze, bench: Bench, actor: Acting) -> dict:
     """A new dataset version from a selection of this one."""
     rows = atlas.positions(bench, body.selection, version)
     return asdict(library.freeze(bench, actor, version, rows, dataset=body.dataset, note=body.note))
 
 
 @router.get("/versions/{version}/structures/{position}")
-def structure(version: int, position: int, bench: Bench, _: Acting, evaluation: int | None = None) -> dict:
+def structure(version: Id, position: Id, bench: Bench, _: Acting, evaluation: int | None = None) -> dict:
     """One structure for the 3D view: atoms, cell, forces, per-atom scalars, facts and provenance."""
     return viewer.structure(bench, version, position, evaluation)
 
 
 @router.get("/versions/{version}/export")
 def export(
-    version: int,
+    version: Id,
     background: BackgroundTasks,
     bench: Bench,
     actor: Acting,
