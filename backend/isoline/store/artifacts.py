@@ -140,11 +140,6 @@ def column(connection: Connection, id: int, name: str) -> np.ndarray:
     return values if rows[0].width == 1 else values.reshape(-1, rows[0].width)
 
 
-def column_names(connection: Connection, id: int) -> list[str]:
-    query = select(artifact_column.c.name).where(artifact_column.c.artifact_id == id).distinct()
-    return sorted(connection.execute(query).scalars())
-
-
 def file(connection: Connection, id: int, name: str) -> bytes:
     """One file of an artifact. Raises NotFound."""
     data = connection.execute(
