@@ -54,7 +54,7 @@ def supervise(settings: Settings, *, workers: int = 1, worker_options: Sequence[
         signal.signal(which, lambda *_: stop.set())
     with _alone(settings):
         _check_port(settings)
-        web = Child("web server", _web_command(settings), dies_with_us=True)
+        web = Child("web server", web_command(settings), dies_with_us=True)
         children = [web] + [
             Child(f"worker {number + 1}", worker_process.command("--supervised", *worker_options))
             for number in range(workers)
@@ -80,11 +80,13 @@ def address(settings: Settings) -> str:
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
-def _web_command(settings: Settings) -> list[str]:
+def web_command(settings: Settings) -> list[str]:
+    """What starts the web server; it believes only `settings.proxy` about who asks and whether by TLS."""
     return [
         *(sys.executable, "-m", "uvicorn", "--factory", "isoline_web.app:create"),
         *("--host", settings.host, "--port", str(settings.port)),
         *("--log-level", "warning", "--timeout-graceful-shutdown", "3"),
+        *(("--forwarded-allow-ips", settings.proxy) if settings.proxy else ()),
     ]
 
 

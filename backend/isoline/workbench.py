@@ -43,6 +43,7 @@ class Settings(BaseModel):
     jobs_url    ISOLINE_JOBS_DB    default: jobs.sqlite in home, or the store's database when that is PostgreSQL
     lease_s     ISOLINE_LEASE      seconds after which a silent worker counts as dead
     host, port  ISOLINE_HOST, ISOLINE_PORT   where the web server listens
+    proxy       ISOLINE_PROXY      addresses or networks, by commas, of reverse proxies whose X-Forwarded-… is believed
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,6 +54,7 @@ class Settings(BaseModel):
     lease_s: float = Field(20.0, gt=0.5)
     host: str = "127.0.0.1"
     port: int = Field(8050, ge=1, le=65535)
+    proxy: str = ""
 
     @classmethod
     def at(
@@ -63,13 +65,16 @@ class Settings(BaseModel):
         lease_s: float = 20.0,
         host: str = "127.0.0.1",
         port: int = 8050,
+        proxy: str = "",
     ) -> Settings:
         """Settings for one data folder."""
         home = Path(home).expanduser().resolve()
         store_url = store_url or f"sqlite:///{home / 'store.sqlite'}"
         if not jobs_url:
             jobs_url = f"sqlite:///{home / 'jobs.sqlite'}" if store_url.startswith("sqlite") else store_url
-        return cls(home=home, store_url=store_url, jobs_url=jobs_url, lease_s=lease_s, host=host, port=port)
+        return cls(
+            home=home, store_url=store_url, jobs_url=jobs_url, lease_s=lease_s, host=host, port=port, proxy=proxy
+        )
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -82,6 +87,7 @@ class Settings(BaseModel):
                 _number("ISOLINE_LEASE", float, "20"),
                 os.environ.get("ISOLINE_HOST", "127.0.0.1"),
                 _number("ISOLINE_PORT", int, "8050"),
+                os.environ.get("ISOLINE_PROXY", ""),
             )
         except ValidationError as error:
             variables = {"lease_s": "ISOLINE_LEASE", "port": "ISOLINE_PORT"}
@@ -98,6 +104,7 @@ class Settings(BaseModel):
             "ISOLINE_LEASE": str(self.lease_s),
             "ISOLINE_HOST": self.host,
             "ISOLINE_PORT": str(self.port),
+            "ISOLINE_PROXY": self.proxy,
         }
 
     @property

@@ -6,12 +6,14 @@ import pytest
 from fastapi import WebSocket
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from isoline import supervisor
 from isoline.api.app import create_api
 from isoline.api.session import guard
 from isoline.domain.actor import OWNER
 from isoline.services import accounts
-from isoline.workbench import Workbench
+from isoline.workbench import Settings, Workbench
 
 PASSWORD = "correct horse battery"
 
@@ -87,6 +89,21 @@ def test_a_session_opens_everything_and_signing_out_closes_it(network):
     assert network.delete("/api/session").status_code == 204
     network.cookies.set("isoline_session", token)
     assert network.get("/api/datasets").status_code == 401
+
+
+@pytest.mark.parametrize(("client", "secure"), [("198.51.100.7", True), ("203.0.113.7", False)])
+def test_only_a_trusted_proxy_tells_that_the_browser_came_by_tls(network, monkeypatch, client, secure):
+    monkeypatch.setenv("ISOLINE_PROXY", "198.51.100.0/24,10.0.0.1")
+    settings = Settings.from_environment()
+    assert settings.environment()["ISOLINE_PROXY"] == settings.proxy
+    command = supervisor.web_command(settings)
+    trusted = command[command.index("--forwarded-allow-ips") + 1]
+    behind = TestClient(
+        ProxyHeadersMiddleware(network.app, trusted), base_url="http://192.0.2.7:8050", client=(client, 50_000)
+    )
+    told = {"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.99"}
+    signed = behind.post("/api/session", json={"name": "owner", "password": PASSWORD}, headers=told)
+    assert ("secure" in signed.headers["set-cookie"].lower()) == secure
 
 
 def test_health_needs_no_session(network):
