@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from isoline.domain.actor import OWNER, Actor
 from isoline.domain.contract import Contract
 from isoline.domain.recipe import Import, Sample
-from isoline.errors import Cancelled, NotAllowed
+from isoline.errors import Cancelled, InvalidInput, NotAllowed, NotFound
 from isoline.jobs import ledger
 from isoline.jobs.ledger import Standing
 from isoline.jobs.submit import submit
@@ -64,13 +64,16 @@ def hold(bench):
     return take
 
 
-@pytest.fixture
-def recipe(bench) -> Import:
+def uploaded(bench) -> str:
     async def pieces() -> AsyncIterator[bytes]:
         yield SILICON
 
-    saved = asyncio.run(intake.save_upload(bench, OWNER, "silicon.xyz", pieces()))
-    return Import(uploads=(saved.id,), dataset="silicon", contract=Contract())
+    return asyncio.run(intake.save_upload(bench, OWNER, "silicon.xyz", pieces())).id
+
+
+@pytest.fixture
+def recipe(bench) -> Import:
+    return Import(uploads=(uploaded(bench),), dataset="silicon", contract=Contract())
 
 
 def test_an_import_cancelled_while_it_stores_publishes_no_version(bench, hold, recipe):
@@ -85,6 +88,27 @@ def test_an_import_of_somebody_who_may_not_import_any_more_keeps_nothing(bench, 
     with pytest.raises(NotAllowed, match="gone"):
         bring_in(bench, job, recipe, hold(job))
     assert library.datasets(bench) == []
+
+
+def test_an_import_deletes_its_uploads_and_the_same_file_can_be_uploaded_again(bench, hold, recipe):
+    job = intake.start_import(bench, OWNER, recipe)
+    assert bring_in(bench, job, recipe, hold(job))["n_structures"] == 1
+    assert list(bench.settings.uploads.iterdir()) == []
+    with pytest.raises(NotFound, match="gone"):
+        intake.start_import(bench, OWNER, recipe)
+    assert uploaded(bench) == recipe.uploads[0]
+    assert intake.upload_path(bench, recipe.uploads[0]).read_bytes() == SILICON
+
+
+def test_an_upload_stays_while_another_import_needs_it_and_when_it_was_refused(bench, hold, recipe):
+    job = intake.start_import(bench, OWNER, recipe)
+    elsewhere = recipe.model_copy(update={"dataset": "elsewhere"})
+    later = intake.start_import(bench, OWNER, elsewhere)
+    bring_in(bench, job, recipe, hold(job))
+    refused = elsewhere.model_copy(update={"dataset": "a/b"})
+    with pytest.raises(InvalidInput):
+        bring_in(bench, later, refused, hold(later))
+    assert intake.upload_path(bench, recipe.uploads[0]).read_bytes() == SILICON
 
 
 def test_a_sample_cancelled_while_it_is_stored_publishes_no_version(bench, hold):

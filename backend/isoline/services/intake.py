@@ -11,7 +11,7 @@ from pathlib import Path
 from ..domain.actor import Actor
 from ..domain.contract import Contract
 from ..domain.dataset import AddOutcome, SourceRecord
-from ..domain.job import Job
+from ..domain.job import Job, JobState
 from ..domain.recipe import Import
 from ..domain.structure import Frame
 from ..errors import Conflict, InvalidInput
@@ -19,6 +19,7 @@ from ..formats.contract import interpret
 from ..formats.fault import Fault, refusal
 from ..formats.reader import check_paths, open_frames
 from ..formats.survey import Survey, survey_files
+from ..jobs import ledger
 from ..jobs.submit import submit
 from ..store import events, uploads
 from ..store.uploads import Upload
@@ -28,6 +29,7 @@ from .accounts import permit
 
 READING = 0.4  # share of an import that the first pass takes
 WRITE_AT = 1 << 20  # bytes gathered before an upload is written
+UNENDED = 10_000  # jobs of one state that are looked through
 
 
 @dataclass(frozen=True)
@@ -207,3 +209,18 @@ def run_import(
     """Do what an import recipe says; see `import_files`."""
     paths = [upload_path(bench, id) for id in recipe.uploads]
     yield from import_files(bench, actor, paths, recipe.dataset, recipe.contract, recipe.split, write)
+
+
+def drop_uploads(bench: Workbench, job: Job, recipe: Import) -> None:
+    """Delete the bytes that `job` has imported, but those which another import that has not ended still needs."""
+    with bench.read() as connection:
+        needed = {
+            id
+            for state in (JobState.QUEUED, JobState.RUNNING)
+            for other in ledger.listing(connection, limit=UNENDED, state=state)
+            if other.kind == recipe.kind and other.id != job.id
+            for id in other.recipe["uploads"]
+        }
+        records = [uploads.get(connection, id) for id in recipe.uploads if id not in needed]
+    for record in records:
+        uploads.remove(bench.settings.uploads, record)

@@ -132,11 +132,6 @@ def get(connection: Connection, id: str) -> Upload:
     return Upload(*row)
 
 
-def listing(connection: Connection, limit: int = 100) -> list[Upload]:
-    """Uploads, newest first."""
-    return [Upload(*row) for row in connection.execute(select(upload).order_by(upload.c.added.desc()).limit(limit))]
-
-
 def path_of(folder: Path, record: Upload) -> Path:
     """Where the bytes of an upload are. Raises NotFound when somebody removed them."""
     path = folder / record.id / record.name

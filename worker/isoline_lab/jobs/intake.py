@@ -11,7 +11,10 @@ from ..journal import Journal
 
 
 def bring_in(bench: Workbench, job: Job, recipe: Import, journal: Journal) -> dict:
-    """Read, check and store; a refused file leaves nothing behind and its faults stand in the job's error."""
+    """Read, check and store; a refused file leaves nothing in the store and its faults stand in the job's error.
+
+    Uploads that were imported are deleted; those that were refused stay for another try.
+    """
     outcome = None
     actor = accounts.acting_for(bench, job.created_by)
     for step in intake.run_import(bench, actor, recipe, journal.write):
@@ -21,4 +24,5 @@ def bring_in(bench: Workbench, job: Job, recipe: Import, journal: Journal) -> di
             journal.progress(step.fraction, step.message)
     for warning in outcome.warnings:
         journal.log(f"warning: {warning}")
+    intake.drop_uploads(bench, job, recipe)
     return outcome.as_dict()
