@@ -116,6 +116,7 @@ def test_from_an_empty_workbench_to_a_retrained_committee(visit, data):
     visit.look("import")
     page.locator("#import-start").click()
     expect(page.locator("#import-progress")).to_contain_text("214 structures added to Si v1")
+    expect(page.locator(".upload")).to_have_count(0)
 
     # Its map: PCA at once, UMAP when ready.
     visit.go("/datasets/Si")

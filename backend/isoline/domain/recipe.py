@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from .contract import Contract
 
+LARGEST_ID = 2**31 - 1
+
 
 class Recipe(BaseModel):
     """What to compute and from what; equal recipes on equal inputs give equal results."""
@@ -48,7 +50,7 @@ class Describe(Recipe):
     """Descriptors of every structure of a dataset version, and their two-dimensional maps."""
 
     kind: Literal["describe"] = "describe"
-    version: int = Field(description="Dataset version id")
+    version: int = Field(ge=0, le=LARGEST_ID, description="Dataset version id")
     descriptor: Descriptor = Field(default_factory=SoapDescriptor)
     neighbours: int = Field(15, ge=2, le=200, description="UMAP: neighbours that define closeness")
     min_dist: float = Field(0.1, ge=0.0, le=0.99, description="UMAP: how tightly points may pack")
@@ -59,9 +61,9 @@ class Train(Recipe):
     """A committee of Behler–Parrinello potentials on energies, forces and stresses."""
 
     kind: Literal["train"] = "train"
-    version: int = Field(description="Dataset version id")
+    version: int = Field(ge=0, le=LARGEST_ID, description="Dataset version id")
     name: str = Field("", max_length=80, description="Name of the model; made from the dataset's if empty")
-    start: int = Field(0, ge=0, description="Model whose weights training starts from; 0 starts afresh")
+    start: int = Field(0, ge=0, le=LARGEST_ID, description="Model whose weights training starts from; 0 starts afresh")
     family: Literal["behler-parrinello"] = "behler-parrinello"
     members: int = Field(4, ge=1, le=32, description="Potentials in the committee")
     cutoff: float = Field(5.0, gt=1.0, le=10.0, description="Radius of an environment, Å")
@@ -90,8 +92,10 @@ class Evaluate(Recipe):
     """A model's predictions, committee spread and errors on a dataset version."""
 
     kind: Literal["evaluate"] = "evaluate"
-    model: int = Field(description="Model id; 0 means the model made by the job this one waits for")
-    version: int = Field(description="Dataset version id")
+    model: int = Field(
+        ge=0, le=LARGEST_ID, description="Model id; 0 means the model made by the job this one waits for"
+    )
+    version: int = Field(ge=0, le=LARGEST_ID, description="Dataset version id")
 
 
 class Import(Recipe):

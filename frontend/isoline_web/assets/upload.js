@@ -74,6 +74,14 @@
     }
   }
 
+  /** When nothing waits to be imported any more, the list is empty again. */
+  function settle(uploads) {
+    if (!uploads?.length && !going) document.getElementById("upload-list")?.replaceChildren();
+    return globalThis.dash_clientside.no_update;
+  }
+
+  globalThis.dash_clientside = Object.assign({}, globalThis.dash_clientside, { upload: { settle } });
+
   const zone = (event) => event.target.closest?.("#drop-zone");
 
   document.addEventListener("dragover", (event) => {

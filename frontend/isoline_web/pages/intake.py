@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import dash_mantine_components as dmc
-from dash import ALL, Input, Output, State, dcc, html
+from dash import ALL, Input, Output, State, dcc, html, no_update
 from dash.exceptions import PreventUpdate
 
 from isoline.domain.contract import Contract
+from isoline.domain.job import JobState
 from isoline.domain.recipe import Import
 from isoline.services import intake, library, work
 
@@ -74,7 +75,7 @@ def register(desk: Desk) -> None:
         }
         asked = {"uploads": [upload["id"] for upload in uploads], "contract": chosen}
         if not uploads:
-            return [], None, "hidden", True, dataset
+            return [], None, "hidden", True, ""
         if before and before["uploads"] == asked["uploads"] and (before["contract"] == chosen or not chosen):
             raise PreventUpdate
         kept = chosen if before and before["uploads"] == asked["uploads"] else {}
@@ -112,6 +113,7 @@ def register(desk: Desk) -> None:
 
     @desk.answers(
         Output("import-progress", "children"),
+        Output("uploads", "data"),
         Input("import-job", "data"),
         Input(ids.JOB_CHANGES, "data"),
         prevent_initial_call=True,
@@ -119,7 +121,11 @@ def register(desk: Desk) -> None:
     def follow(id, changes):
         if id is None:
             raise PreventUpdate
-        return _progress(work.job(bench, id))
+        job = work.job(bench, id)
+        # The server keeps no upload that is imported, so the page is made ready for the next.
+        return _progress(job), [] if job.state == JobState.DONE else no_update
+
+    desk.runs("upload", "settle", Input("uploads", "data"))
 
 
 def _shown(contract: Contract) -> dict:

@@ -50,14 +50,14 @@ def maps(version: Id, bench: Bench, _: Acting) -> list[dict]:
 
 
 @router.get("/maps/{id}/points")
-def points(id: Id, request: Request, bench: Bench, _: Acting, version: int | None = None) -> Response:
+def points(id: Id, request: Request, bench: Bench, _: Acting, version: Id | None = None) -> Response:
     """(n, 2) float32, row by row of a dataset version (by default the map's own); nan for rows without a place."""
     return binary(request, atlas.points(bench, id, version))
 
 
 @router.get("/versions/{version}/channels/{name}")
 def channel(
-    version: Id, name: str, request: Request, bench: Bench, _: Acting, evaluation: int | None = None
+    version: Id, name: str, request: Request, bench: Bench, _: Acting, evaluation: Id | None = None
 ) -> Response:
     """One byte a row, 255 where the value is missing; what the codes mean stands in X-Columns."""
     found = atlas.channel(bench, version, name, evaluation)
@@ -86,7 +86,7 @@ def histogram(
     bench: Bench,
     _: Acting,
     selection: str | None = None,
-    evaluation: int | None = None,
+    evaluation: Id | None = None,
     bins: int = Query(60, ge=1, le=1000),
 ) -> dict:
     """How a channel is distributed: over all rows, and over those selected."""
@@ -100,7 +100,7 @@ def table(
     bench: Bench,
     _: Acting,
     selection: str | None = None,
-    evaluation: int | None = None,
+    evaluation: Id | None = None,
     sort: str = "position",
     descending: bool = False,
     start: int = Query(0, ge=0),

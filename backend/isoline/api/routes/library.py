@@ -47,7 +47,7 @@ def freeze(version: Id, body: Freeze, bench: Bench, actor: Acting) -> dict:
 
 
 @router.get("/versions/{version}/structures/{position}")
-def structure(version: Id, position: Id, bench: Bench, _: Acting, evaluation: int | None = None) -> dict:
+def structure(version: Id, position: Id, bench: Bench, _: Acting, evaluation: Id | None = None) -> dict:
     """One structure for the 3D view: atoms, cell, forces, per-atom scalars, facts and provenance."""
     return viewer.structure(bench, version, position, evaluation)
 
