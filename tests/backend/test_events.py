@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from awaiting import finish
 from sqlalchemy import text, update
 
 from isoline.api import events
@@ -48,7 +49,7 @@ async def told(stream: AsyncIterator[str]) -> dict:
 
 def limited(coroutine):
     """What a coroutine gives, within ten seconds."""
-    return asyncio.run(asyncio.wait_for(coroutine, 10))
+    return finish(asyncio.wait_for(coroutine, 10))
 
 
 def test_signing_out_ends_the_live_events(bench_sqlite):

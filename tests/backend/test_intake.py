@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import hashlib
 import json
@@ -12,6 +11,7 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
+from awaiting import finish
 from sqlalchemy import func, select
 
 from isoline.domain.actor import OWNER, Actor
@@ -199,7 +199,7 @@ async def pieces(content: bytes, size: int = 1000) -> AsyncIterator[bytes]:
 
 
 def uploaded(bench: Workbench, name: str, content: bytes, **options):
-    return asyncio.run(intake.save_upload(bench, OWNER, name, pieces(content), **options))
+    return finish(intake.save_upload(bench, OWNER, name, pieces(content), **options))
 
 
 def test_an_upload_keeps_its_bytes_and_their_digest(bench, silicon):
@@ -222,7 +222,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(bench_sqlite):
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        asyncio.run(intake.save_upload(bench_sqlite, OWNER, "a.xyz", broken()))
+        finish(intake.save_upload(bench_sqlite, OWNER, "a.xyz", broken()))
     assert list(bench_sqlite.settings.uploads.iterdir()) == []
     assert stored(bench_sqlite, tables.upload) == 0
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from awaiting import finish
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
@@ -106,7 +107,7 @@ def test_a_slow_callback_does_not_hold_up_the_server():
         await slow
         return waited
 
-    assert asyncio.run(both()) < 0.4
+    assert finish(both()) < 0.4
 
 
 def test_a_failure_becomes_a_notice_and_leaves_the_page_as_it_was(monkeypatch):
@@ -117,7 +118,7 @@ def test_a_failure_becomes_a_notice_and_leaves_the_page_as_it_was(monkeypatch):
         raise InvalidInput("the cutoff is negative", hint="Use 5 Å.")
 
     with pytest.raises(callbacks.PreventUpdate):
-        asyncio.run(callbacks.in_thread(fail))
+        finish(callbacks.in_thread(fail))
     assert shown == [("the cutoff is negative", "Use 5 Å.")]
 
 

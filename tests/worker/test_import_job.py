@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
+from awaiting import finish
 from sqlalchemy import insert
 
 from isoline.domain.actor import OWNER, Actor
@@ -68,7 +68,7 @@ def uploaded(bench) -> str:
     async def pieces() -> AsyncIterator[bytes]:
         yield SILICON
 
-    return asyncio.run(intake.save_upload(bench, OWNER, "silicon.xyz", pieces())).id
+    return finish(intake.save_upload(bench, OWNER, "silicon.xyz", pieces())).id
 
 
 @pytest.fixture
