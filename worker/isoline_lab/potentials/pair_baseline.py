@@ -19,7 +19,7 @@ from isoline_lab.graph import Graph, build_graph
 SPACING = 0.25
 
 # Relative to the mean curvature of the fit: how strongly a change of slope is resisted, and a value as such.
-STIFFNESS = 1e-3
+STIFFNESS = 1e-5
 RIDGE = 1e-6
 
 # Structures a rough potential is fitted to; more do not change it.
