@@ -132,7 +132,7 @@ def fit_baseline(
         outer = np.minimum(repulsion_radii(elements, shortest), cutoff)
         baseline = replace(baseline, repulsion=Repulsion.up_to(baseline.elements, outer))
     if pair:
-        fitted, energies = fit_pairs(frames, elements, shortest, cutoff)
+        fitted, energies = fit_pairs(frames, elements, reference.energies, shortest, cutoff)
         baseline = replace(baseline, pair=fitted, energies=energies)
     return baseline
 

@@ -20,7 +20,7 @@ SPACING = 0.25
 
 # Relative to the mean curvature of the fit: how strongly a change of slope is resisted, and a value as such.
 STIFFNESS = 1e-5
-RIDGE = 1e-6
+RIDGE = 1e-9
 
 # Structures a rough potential is fitted to; more do not change it.
 ENOUGH = 400
@@ -81,10 +81,11 @@ def spline_weights(distance: Tensor, spacing: float) -> tuple[Tensor, Tensor, Te
 
 
 def fit_pairs(
-    frames: Sequence[Frame], elements: Sequence[int], shortest: np.ndarray, cutoff: float
+    frames: Sequence[Frame], elements: Sequence[int], reference: np.ndarray, shortest: np.ndarray, cutoff: float
 ) -> tuple[PairBaseline, np.ndarray]:
     """The pair potential, and the energies (elements,) of the atoms it leaves behind, eV.
 
+    reference (elements,)           eV, energies of atoms where there is no pair potential
     shortest  (elements, elements)  Å, shortest distance of each pair in the frames; infinite where there is none
 
     Regularised least squares on energies per atom and forces, each over its own variance. Coefficients below the
@@ -95,7 +96,7 @@ def fit_pairs(
     firsts, seconds = np.triu_indices(len(elements))
     curves = np.zeros((len(elements), len(elements)), dtype=np.int64)
     curves[firsts, seconds] = curves[seconds, firsts] = np.arange(len(firsts))
-    normal, right = _normal_equations(_some(frames), elements, torch.from_numpy(curves), n_splines)
+    normal, right = _normal_equations(_some(frames), elements, reference, torch.from_numpy(curves), n_splines)
     n_energies = len(elements)
     shapes = [_shape(shortest[pair], n_splines) for pair in zip(firsts, seconds, strict=True)]
     to_coefficients = block_diag(np.eye(n_energies), *(matrix for matrix, _ in shapes))
@@ -110,7 +111,7 @@ def fit_pairs(
     found = to_coefficients @ lsq_linear(lower.T @ to_coefficients, target, (lowest, np.inf)).x
     coefficients = found[n_energies:].reshape(len(firsts), n_splines)[curves]
     coefficients[~np.isfinite(shortest)] = 0.0
-    return PairBaseline(coefficients, SPACING), found[:n_energies]
+    return PairBaseline(coefficients, SPACING), reference + found[:n_energies]
 
 
 def _some(frames: Sequence[Frame]) -> Sequence[Frame]:
@@ -135,7 +136,7 @@ def _shape(shortest: float, n_splines: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _normal_equations(
-    frames: Sequence[Frame], elements: tuple[int, ...], curves: Tensor, n_splines: int
+    frames: Sequence[Frame], elements: tuple[int, ...], reference: np.ndarray, curves: Tensor, n_splines: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sums of products of the unknowns' columns, and with the labels: energies of elements, then splines by pair."""
     energies = np.array([f.label.energy / len(f) for f in frames if f.label.energy is not None])
@@ -152,7 +153,7 @@ def _normal_equations(
         if frame.label.energy is not None:
             row = np.concatenate([counts, sums]) / len(frame)
             normal += energy_weight * np.outer(row, row)
-            right += energy_weight * frame.label.energy / len(frame) * row
+            right += energy_weight * (frame.label.energy - counts @ reference) / len(frame) * row
         if frame.label.forces is not None:
             normal[len(elements) :, len(elements) :] += force_weight * slopes.T @ slopes
             right[len(elements) :] += force_weight * slopes.T @ frame.label.forces.ravel()
