@@ -40,8 +40,9 @@ def frames(name: str) -> list[Frame]:
     found = []
     for index, atoms in enumerate(read(io.StringIO(text), ":", format="extxyz")):
         results = atoms.calc.results if atoms.calc else {}
+        group = atoms.info.get("config_type", "")
         label = Label("", *(results.get(kind) for kind in ("energy", "forces", "stress")))
-        found.append(Frame(Structure(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc), label, "", index))
+        found.append(Frame(Structure(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc), label, group, index))
     return found
 
 
