@@ -3,16 +3,19 @@
 A committee ranks its errors well and gets their size wrong: members share data, features and blind spots. On
 structures kept from training, the standard deviation of an error is fitted as
 
-    σ² = (scale · spread)² + floor²                                                              (1)
+    σ² = (scale · typical · (spread / typical)^power)² + floor²                                  (1)
 
-scale  what multiplies the spread: committees are calibrated by maximum likelihood (Musil et al., J. Chem. Theory
-       Comput. 15, 906, 2019, eq. 14; Imbalzano et al., J. Chem. Phys. 154, 074102, 2021, eq. 5)
+scale  what multiplies the typical spread, that of the calibration set, by maximum likelihood; power 1 is the
+       usual single factor (Imbalzano et al., J. Chem. Phys. 154, 074102, 2021), another power lets the factor vary
+       with the spread (Musil et al., J. Chem. Theory Comput. 15, 906, 2019): where members agree best they are
+       often wrong by the largest factor
 floor  noise of the labels and what all members miss alike: a committee cannot fall below it, however well it agrees
 tail   errors in units of σ follow Student's t of unit variance, since a standard deviation of few members is itself
        uncertain; None is a Gaussian, its limit
 
-Whether a floor and a tail are taken is decided by likelihood on structures that the fit did not see (cross-validation
-by structure within the calibration set), so that twenty energies are not explained by three numbers.
+Whether a floor, a power or a tail is taken is decided by likelihood on structures that the fit did not see
+(cross-validation by structure within the calibration set); among few values no tail is looked for, since extremes
+decide on it.
 
 Conformal factors (Angelopoulos and Bates, arXiv:2107.07511, 2021, section 2) need no distribution: in at least a
 share `level` of new cases the error is below factor · calibrated spread, as long as new cases are drawn like those of
@@ -24,6 +27,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize, special, stats
@@ -37,6 +41,10 @@ QUANTITIES = ("energy", "forces")
 FEWEST_STRUCTURES = 5
 FEWEST_ATOMS_OF_ELEMENT = 200
 
+FEWEST_FOR_TAIL = 100
+
+LEAST_POWER, GREATEST_POWER = 0.3, 1.5
+
 # Of Student's t. Below three, a variance is hardly defined by any sample; above the other, it is a Gaussian.
 HEAVIEST_TAIL, LIGHTEST_TAIL = 3.0, 200.0
 
@@ -48,7 +56,10 @@ REACH = math.log(1e4)  # how far a fit may go from where it starts
 # under every member; counting them would make any committee look too cautious.
 SETTLED = 1e-3
 
-FOLDS = 5
+# With or without (floor, power): one or the other explains why small spreads are wrong by larger factors.
+SHAPES = ((False, False), (True, False), (False, True))
+
+FOLDS, FOLDS_OF_FEW = 5, 25
 MOST_VALUES = 5000  # a fit of three numbers needs no more
 
 
@@ -56,20 +67,29 @@ MOST_VALUES = 5000  # a fit of three numbers needs no more
 class ErrorLaw:
     """The distribution of an error whose spread is known: centred, of standard deviation (1).
 
-    scale  > 0, without unit
-    floor  ≥ 0, in the unit of the spread
-    tail   degrees of freedom of Student's t, > 2; None is a Gaussian
-    n      values it was fitted on
+    scale    > 0, without unit
+    floor    ≥ 0, in the unit of the spread
+    power    > 0, without unit
+    typical  > 0, in the unit of the spread; matters for another power than 1 only
+    tail     degrees of freedom of Student's t, > 2; None is a Gaussian
+    n        values it was fitted on
     """
 
     scale: float = 1.0
     floor: float = 0.0
+    power: float = 1.0
+    typical: float = 1.0
     tail: float | None = None
     n: int = 0
 
     def deviation(self, spread: np.ndarray) -> np.ndarray:
         """Standard deviation of the error, shaped and in the unit of `spread` (1)."""
-        return np.hypot(self.scale * np.asarray(spread, dtype=np.float64), self.floor)
+        return np.hypot(self.signal(spread), self.floor)
+
+    def signal(self, spread: np.ndarray) -> np.ndarray:
+        """The part of the deviation that grows with the spread."""
+        relative = np.asarray(spread, dtype=np.float64) / self.typical
+        return self.scale * self.typical * (relative if self.power == 1 else relative**self.power)
 
     def share(self, standardised: np.ndarray) -> np.ndarray:
         """Probability that an error is smaller than this many deviations, either sign: 0…1."""
@@ -210,14 +230,14 @@ def calibrate(
     for z in kinds.tolist() if len(kinds := np.unique(numbers)) > 1 else ():
         of = numbers == z
         if of.sum() >= FEWEST_ATOMS_OF_ELEMENT and len(np.unique(structure[of])) >= FEWEST_STRUCTURES:
-            by_element[z] = _fitted(share[of], error[of], law.floor > 0, law.tail is not None)
+            by_element[z] = _fitted(share[of], error[of], _Freedom(law.floor > 0, law.power != 1, law.tail is not None))
     found = QuantityCalibration(components, law, settled, by_element, n_structures=n_structures)
     factors = conformal(np.linalg.norm(error, axis=1) / found.spread(spread, numbers))
     return replace(found, conformal=factors)
 
 
 def fit_law(spread: np.ndarray, error: np.ndarray, structure: np.ndarray) -> ErrorLaw:
-    """The law that predicts unseen structures best, of those with or without a floor and a tail.
+    """The law that predicts unseen structures best, of those with or without a floor, a power and a tail.
 
     spread     (values,)             of one component
     error      (values, components)
@@ -226,18 +246,19 @@ def fit_law(spread: np.ndarray, error: np.ndarray, structure: np.ndarray) -> Err
     some = np.random.default_rng(0).permutation(len(spread))[:MOST_VALUES]
     spread, error, structure = spread[some], error[some], structure[some]
     _, place = np.unique(structure, return_inverse=True)
-    fold = np.random.default_rng(0).permutation(place.max() + 1)[place] % min(FOLDS, place.max() + 1)
-    best, least = (False, False), math.inf
-    for floored in (False, True):
-        for tailed in (False, True):
-            surprise = 0.0
-            for out in range(fold.max() + 1):
-                law = _fitted(spread[fold != out], error[fold != out], floored, tailed)
-                deviation = law.deviation(spread[fold == out])[:, None]
-                surprise += law.surprise(deviation, error[fold == out]).sum()
-            if surprise < least:
-                best, least = (floored, tailed), surprise
-    return _fitted(spread, error, *best)
+    few = len(spread) < FEWEST_FOR_TAIL
+    fold = np.random.default_rng(0).permutation(place.max() + 1)[place] % (FOLDS_OF_FEW if few else FOLDS)
+    tails = (False,) if few else (False, True)
+    best, least = _Freedom(), math.inf
+    for freedom in (_Freedom(*shape, tail) for shape in SHAPES for tail in tails):
+        surprise = 0.0
+        for out in range(fold.max() + 1):
+            law = _fitted(spread[fold != out], error[fold != out], freedom)
+            deviation = law.deviation(spread[fold == out])[:, None]
+            surprise += law.surprise(deviation, error[fold == out]).sum()
+        if surprise < least:
+            best, least = freedom, surprise
+    return _fitted(spread, error, best)
 
 
 def conformal(scores: np.ndarray) -> Conformal:
@@ -251,37 +272,51 @@ def conformal(scores: np.ndarray) -> Conformal:
     return Conformal(tuple(float(ordered[k - 1]) if k <= n else None for k in ranks), n)
 
 
-def _fitted(spread: np.ndarray, error: np.ndarray, floored: bool, tailed: bool) -> ErrorLaw:
-    """The law of greatest likelihood, by its slopes with respect to ln scale, ln floor and 1/tail."""
-    typical = math.sqrt(np.square(error).mean())
-    spread = np.maximum(spread, SMALLEST * math.sqrt(np.square(spread).mean()))[:, None]
-    squares = np.square(error)
-    free = np.array([True, floored, tailed])
+class _Freedom(NamedTuple):
+    """What a fit may choose beside the scale."""
+
+    floor: bool = False
+    power: bool = False
+    tail: bool = False
+
+
+def _fitted(spread: np.ndarray, error: np.ndarray, freedom: _Freedom) -> ErrorLaw:
+    """The law of greatest likelihood, by its slopes with respect to ln scale, ln floor, power and 1/tail."""
+    typical, size = math.sqrt(np.square(spread).mean()), math.sqrt(np.square(error).mean())
+    spread = np.maximum(spread, SMALLEST * typical)[:, None]
+    squares, logarithm = np.square(error), np.log(spread / typical)
 
     def law(x: np.ndarray) -> ErrorLaw:
-        tail = float(1 / x[2]) if tailed and x[2] > 1 / LIGHTEST_TAIL else None
-        return ErrorLaw(float(np.exp(x[0])), float(np.exp(x[1])) if floored else 0.0, tail, error.size)
+        return ErrorLaw(
+            scale=float(np.exp(x[0])),
+            floor=float(np.exp(x[1])) if freedom.floor else 0.0,
+            power=float(x[2]) if freedom.power else 1.0,
+            typical=typical,
+            tail=float(1 / x[3]) if freedom.tail and x[3] > 1 / LIGHTEST_TAIL else None,
+            n=error.size,
+        )
 
     def surprise(x: np.ndarray) -> tuple[float, np.ndarray]:
         candidate = law(x)
-        variance = np.square(candidate.deviation(spread))
-        z = squares / variance
-        by_tail = 0.0
-        if candidate.tail is None:
-            by_deviation = 1 - z
-        else:
-            nu = candidate.tail
+        signal = np.square(candidate.signal(spread))
+        variance = signal + candidate.floor**2
+        z, nu = squares / variance, candidate.tail
+        by_deviation, by_tail = 1 - z, 0.0
+        if nu is not None:
             by_deviation = 1 - (nu + 1) * z / (nu - 2 + z)
             slope = special.digamma(nu / 2) - special.digamma((nu + 1) / 2) + 1 / (nu - 2)
             slope += (np.log1p(z / (nu - 2)) - (nu + 1) * z / ((nu - 2) * (nu - 2 + z))).mean()
             by_tail = -0.5 * nu**2 * slope
-        by_scale = (by_deviation * np.square(candidate.scale * spread) / variance).mean()
+        by_scale = by_deviation * signal / variance
         by_floor = (by_deviation * candidate.floor**2 / variance).mean()
-        value = candidate.surprise(np.sqrt(variance), error).mean()
-        return float(value), np.where(free, [by_scale, by_floor, by_tail], 0.0)
+        slopes = np.array([by_scale.mean(), by_floor, (by_scale * logarithm).mean(), by_tail])
+        return float(candidate.surprise(np.sqrt(variance), error).mean()), np.where([True, *freedom], slopes, 0.0)
 
-    start = np.array([math.log(math.sqrt((squares / spread**2).mean())), math.log(typical) - 1, 0.1])
-    bounds = [(start[0] - REACH, start[0] + REACH), (start[1] - REACH, start[1] + REACH), (0.0, 1 / HEAVIEST_TAIL)]
+    start = np.array([0.5 * math.log((squares / spread**2).mean()), math.log(size) - 1, 1.0, 0.1])
+    if freedom.power:
+        start[0] = math.log(size / typical)
+    bounds = [(start[0] - REACH, start[0] + REACH), (start[1] - REACH, start[1] + REACH)]
+    bounds += [(LEAST_POWER, GREATEST_POWER), (0.0, 1 / HEAVIEST_TAIL)]
     return law(optimize.minimize(surprise, start, jac=True, bounds=bounds, method="L-BFGS-B").x)
 
 
@@ -314,12 +349,9 @@ def _restored(about: dict) -> QuantityCalibration:
 
 
 def _law(about: dict) -> ErrorLaw:
-    law = ErrorLaw(
-        float(about["scale"]),
-        float(about["floor"]),
-        None if about["tail"] is None else float(about["tail"]),
-        int(about["n"]),
-    )
-    if not (0 < law.scale < math.inf and 0 <= law.floor < math.inf and (law.tail is None or law.tail > 2)):
-        raise ValueError(f"no law has scale {law.scale}, floor {law.floor} and tail {law.tail}")
-    return law
+    tail = None if about["tail"] is None else float(about["tail"])
+    law = ErrorLaw(**{name: float(about[name]) for name in ("scale", "floor", "power", "typical")}, tail=tail)
+    positive = all(0 < value < math.inf for value in (law.scale, law.power, law.typical))
+    if not (positive and 0 <= law.floor < math.inf and (tail is None or tail > 2)):
+        raise ValueError(f"no law is {law}")
+    return replace(law, n=int(about["n"]))
