@@ -25,7 +25,8 @@ from accuracy import frames
 
 from isoline.domain.recipe import Train
 from isoline.domain.structure import Frame
-from isoline.statistics.calibration import RAW, Calibration, QuantityCalibration
+from isoline.statistics.calibration import Calibration, QuantityCalibration
+from isoline.statistics.error_law import RAW
 from isoline.statistics.reliability import area_by_chance, assess, auroc, miscalibration_area
 from isoline_lab.potentials.potential import Potential
 from isoline_lab.training.calibrate import SpreadsAndErrors, calibrate, spreads_and_errors

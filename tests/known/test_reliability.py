@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from isoline.statistics import reliability
-from isoline.statistics.calibration import RAW, ErrorLaw
+from isoline.statistics.error_law import RAW, ErrorLaw
 
 
 def test_the_area_of_one_value_is_that_of_two_triangles():

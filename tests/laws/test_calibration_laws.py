@@ -11,7 +11,8 @@ from scipy import stats
 
 from isoline.errors import InvalidInput
 from isoline.statistics import calibration, reliability
-from isoline.statistics.calibration import LEVELS, RAW, Calibration, ErrorLaw, calibrate, conformal, fit_law
+from isoline.statistics.calibration import LEVELS, Calibration, calibrate, conformal
+from isoline.statistics.error_law import RAW, ErrorLaw, fit_law
 
 
 def drawn(law: ErrorLaw, structures: int, atoms: int, components: int = 3, seed: int = 0):
@@ -118,19 +119,19 @@ def test_too_few_values_promise_nothing():
         found.factor(0.42)
 
 
-def test_elements_have_laws_of_their_own_where_there_are_enough_atoms():
+def test_elements_have_factors_of_their_own_where_there_are_enough_atoms():
     spread, error, structure = drawn(ErrorLaw(1.0), 40, 50)
     numbers = np.where(np.arange(len(spread)) % 50 < 25, 1, 8)
     numbers[::400] = 92
     error *= np.where(numbers == 8, 5.0, 2.0)[:, None]
     one = calibrate(math.sqrt(3) * spread, error, structure, numbers)
     assert sorted(one.by_element) == [1, 8]
-    assert one.by_element[1].scale == pytest.approx(2.0, rel=0.05)
-    assert one.by_element[8].scale == pytest.approx(5.0, rel=0.05)
-    some = np.full(3, 0.1)
-    calibrated = one.spread(some, np.array([1, 8, 92]))
+    assert one.by_element[8] / one.by_element[1] == pytest.approx(2.5, rel=0.05)
+    calibrated = one.deviation(np.full(3, 0.1 * math.sqrt(3)), np.array([1, 8, 92]))
+    assert calibrated[0] == pytest.approx(0.2, rel=0.05)
     assert calibrated[1] / calibrated[0] == pytest.approx(2.5, rel=0.1)
-    assert calibrated[2] == pytest.approx(one.spread(some)[0])
+    assert calibrated[2] == one.deviation(np.array([0.1 * math.sqrt(3)]))[0]
+    assert one.law.tail is None  # together the elements look heavy-tailed, each by itself does not
 
 
 def test_forces_that_symmetry_fixes_are_left_out():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from .calibration import ErrorLaw
+from .error_law import ErrorLaw
 from .scores import rank_correlation
 
 BINS = 10
