@@ -1,13 +1,15 @@
 """What a step of dynamics costs with our committee and with what a user would pick instead, in one run.
 
     python benchmarks/speed.py --json [--atoms 1000] [--threads 1] [--model FOLDER] [--without mace] [--turns 3]
+        [--also fast=FOLDER] > speed.json
 
 Rattled silicon; every step has new positions and asks for energy, forces and stress, neighbour lists included. All
 processes live at once and are asked in turn; the least time of a step counts. Times are microseconds per atom and
 step: `wall` on the clock, `processor` what the process computed, on however many other programs' terms (on one thread
 the second is the fair one on a busy machine). Ratios above 1: ours is faster.
 
-    ours      the committee of the default recipe, trained on zuo2020_Si, or --model FOLDER; float32 and float64
+    ours      the committee of the default recipe, trained on zuo2020_Si, or --model FOLDER; float32 and float64;
+              --also NAME=FOLDER adds a model of ours that was kept before, in float32
     gap       two-body and SOAP (n_max 8, l_max 6, 1000 sparse points), fitted by gap_fit on the same structures
     mace      2 layers, 32 channels, invariant messages, correlation 3, r_c 5 Å, trained on the same structures
     chgnet    pretrained, as its wheel has it
@@ -58,6 +60,8 @@ def measure(arguments: argparse.Namespace, model: Path, folder: Path) -> dict:
         names = [name for name in COMPETITORS if name not in arguments.without]
         asked = {"ours": ours(model, threads=arguments.threads)}
         asked["ours_float64"] = ours(model, threads=arguments.threads, dtype="float64")
+        for name, other in arguments.also:
+            asked[name] = ours(other, threads=arguments.threads)
         for name in names:
             asked[name] = guests.conversation(name, arguments.cache, arguments.competitors, arguments.threads)
         if "featomic" in names:
@@ -67,7 +71,8 @@ def measure(arguments: argparse.Namespace, model: Path, folder: Path) -> dict:
         for conversation in asked.values():
             stack.enter_context(conversation)
         times = turn_by_turn(asked, structure, arguments.turns, SECONDS)
-        tested = [name for name in ("ours", "gap", "mace", "chgnet") if name in asked]
+        made_up = ("nep", "featomic", "soap_float64", "soap_float32")
+        tested = [name for name in asked if name not in made_up]
         test = str(guests.files(arguments.cache)["test.npz"])
         errors = {name: asked[name].ask(do="errors", structures=test) for name in tested}
         versions = {name: conversation.versions for name, conversation in asked.items()}
@@ -86,6 +91,12 @@ def ratios(times: dict[str, dict]) -> dict[str, dict[str, float]]:
     }
 
 
+def named(word: str) -> tuple[str, Path]:
+    """NAME=FOLDER of the command line."""
+    name, _, folder = word.partition("=")
+    return name, Path(folder)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -93,6 +104,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--model", type=Path, help="folder of a model of ours; trained with the default recipe if not")
+    parser.add_argument("--also", action="append", default=[], type=named, help="NAME=FOLDER; may be repeated")
     parser.add_argument("--options", type=json.loads, default={}, help="other fields of the training recipe, as JSON")
     parser.add_argument("--without", action="append", default=[], choices=sorted(COMPETITORS))
     parser.add_argument("--competitors", type=Path, default=FOLDER, help="where competitors.py installed them")
