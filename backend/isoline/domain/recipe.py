@@ -98,6 +98,20 @@ class Evaluate(Recipe):
     version: int = Field(ge=0, le=LARGEST_ID, description="Dataset version id")
 
 
+class Adopt(Recipe):
+    """A guest taken in as a model: it is seen to work, and its zero of energy is fitted to a dataset version."""
+
+    kind: Literal["adopt"] = "adopt"
+    guest: str = Field(min_length=1, max_length=40, description="Name of the guest")
+    version: int = Field(ge=0, le=LARGEST_ID, description="Dataset version id")
+    name: str = Field("", max_length=80, description="Name of the model; the guest's if empty")
+    settings: dict[str, str | bool | int | float] = Field(
+        default_factory=dict, max_length=20, description="Arguments that this guest leaves to choose"
+    )
+    shift: bool = Field(True, description="Fit energies of atoms, since other references have another zero of energy")
+    structures: int = Field(100, ge=1, le=10_000, description="Structures that these are fitted to")
+
+
 class Import(Recipe):
     """Files brought into a dataset, read as the label contract says."""
 
@@ -117,6 +131,6 @@ class Sample(Recipe):
     name: Literal["silicon", "ethanol"]
 
 
-AnyRecipe = Annotated[Describe | Train | Evaluate | Import | Sample, Field(discriminator="kind")]
+AnyRecipe = Annotated[Describe | Train | Evaluate | Adopt | Import | Sample, Field(discriminator="kind")]
 
 RECIPE: TypeAdapter[AnyRecipe] = TypeAdapter(AnyRecipe)

@@ -93,9 +93,10 @@ def sample(bench: Workbench, actor: Actor, name: str) -> Job:
 
 
 def last_model(bench: Workbench, dataset: str) -> Artifact | None:
-    """The newest model trained on any version of a dataset."""
+    """The newest model trained on any version of a dataset; guests were trained elsewhere."""
     ids = {version.id for version in library.versions(bench, dataset)}
-    return next((found for found in models(bench) if found.version in ids), None)
+    trained = (found for found in models(bench) if found.recipe.get("kind") != "adopt")
+    return next((found for found in trained if found.version in ids), None)
 
 
 def models(bench: Workbench, version_id: int | None = None) -> list[Artifact]:

@@ -65,7 +65,7 @@ def job_actions(job: Job) -> list:
 def made_by(job: Job) -> list[tuple[str, str]]:
     """Where the results of a job that is done can be seen."""
     result = job.result or {}
-    if job.kind == "train" and result.get("model"):
+    if job.kind in ("train", "adopt") and result.get("model"):
         return [("Open model", f"/models/{result['model']}")]
     if job.kind == "evaluate" and result.get("evaluation"):
         return [("Open accuracy", f"/accuracy/{result['evaluation']}")]

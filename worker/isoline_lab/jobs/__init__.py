@@ -27,6 +27,7 @@ RUN: dict[str, Function] = {
     "describe": _from("describe", "describe"),
     "train": _from("train", "train"),
     "evaluate": _from("evaluate", "evaluate"),
+    "adopt": _from("adopt", "adopt"),
     "import": _from("intake", "bring_in"),
     "sample": _from("sample", "make_sample"),
 }
