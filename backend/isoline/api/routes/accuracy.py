@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from ...services import accuracy
+from ...services import calibration as calibrations
 from ..dependencies import Acting, Bench, Id, binary
 
 router = APIRouter(tags=["accuracy"])
@@ -45,6 +46,12 @@ def spread(
     points = accuracy.spread_against_error(bench, id, quantity, selection)
     about = {"unit": points.unit, "correlation": points.correlation}
     return binary(request, points.spread, points.error, points.position, about=about)
+
+
+@router.get("/evaluations/{id}/calibration")
+def calibration(id: Id, bench: Bench, _: Acting, selection: str | None = None) -> dict:
+    """What spreads say of errors, as given and calibrated: coverage, reliability, per element and decile, AUROC."""
+    return asdict(calibrations.report(bench, id, selection))
 
 
 @router.get("/evaluations/compare")
