@@ -8,12 +8,12 @@ from isoline.domain.artifact import ArtifactKind
 from isoline.domain.job import Job
 from isoline.domain.recipe import Evaluate
 from isoline.errors import InvalidInput
-from isoline.services import accuracy, library, work
+from isoline.services import accuracy, guests, library, work
 from isoline.store import artifacts
 from isoline.workbench import Workbench
 
 from ..journal import Journal
-from ..potentials.committee import Committee
+from ..potentials.files import load_potential
 from ..training.evaluate import evaluate as predict
 
 
@@ -37,17 +37,18 @@ def evaluate(bench: Workbench, job: Job, recipe: Evaluate, journal: Journal) -> 
         journal.log(f"evaluated before: evaluation {known.id}")
         return {"model": model.id, "evaluation": known.id, **known.summary}
 
-    committee = Committee.load(files)
-    unknown = set(version.elements) - set(committee.elements)
+    # A fault in guests.toml is no concern of the models that were trained here.
+    potential = load_potential(files, guests.known(bench) if model.summary.get("family") == "guest" else ())
+    unknown = set(version.elements) - set(potential.elements)
     if unknown:
         raise InvalidInput(
-            f"{model.name} knows the elements {sorted(committee.elements)}, {version.dataset} v{version.version} "
+            f"{model.name} knows the elements {sorted(potential.elements)}, {version.dataset} v{version.version} "
             f"also has {sorted(unknown)} (atomic numbers)",
             hint="Train on a dataset that contains every element, or evaluate on a selection without these.",
         )
     columns = library.columns(bench, recipe.version)
     collected = _Collected(columns.n_atoms)
-    for done, result in enumerate(predict(committee, library.frames(bench, recipe.version)), start=1):
+    for done, result in enumerate(predict(potential, library.frames(bench, recipe.version)), start=1):
         collected.add(result)
         if done % 16 == 0 or done == version.n_structures:
             journal.progress(done / version.n_structures, f"{done} of {version.n_structures} structures")
