@@ -78,7 +78,7 @@ def _without(excluded: set[int], heaviest: int) -> tuple[int, ...]:
 BUILT_IN = (
     Guest(
         name="emt",
-        what="Effective medium theory for a few metals, crude: Al, Cu, Ag, Au, Ni, Pd, Pt",
+        what="Effective medium theory: quick and crude, for a few metals",
         licence="LGPL-2.1-or-later (ASE)",
         elements=(13, 28, 29, 46, 47, 78, 79),
         calculator="ase.calculators.emt:EMT",

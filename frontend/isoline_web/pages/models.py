@@ -1,4 +1,4 @@
-"""All committees."""
+"""All models: committees trained here, and guests."""
 
 from __future__ import annotations
 
@@ -15,17 +15,23 @@ from ..components.scores import MEV
 from ..components.states import empty
 from ..router import dataset_link
 from ..shell import crumbs
+from .guest_dialog import guest_button, guest_dialog
+from .guest_dialog import register as register_guest_dialog
+
+KINDS = ("train", "adopt", "evaluate")
 
 
 def register(desk: Desk) -> None:
     bench = desk.bench
+    register_guest_dialog(desk)
 
     def layout(**_):
         return html.Div(
             [
                 crumbs("Models"),
-                html.Header(html.H1("Models")),
+                html.Header([html.H1("Models"), html.Div(guest_button(), className="row push")]),
                 html.Div(_listing(bench), id="models-list", className="stack"),
+                guest_dialog(),
             ],
             className="list-page",
         )
@@ -34,18 +40,18 @@ def register(desk: Desk) -> None:
 
     @desk.answers(Output("models-list", "children"), Input(ids.JOB_CHANGES, "data"), prevent_initial_call=True)
     def renew(changes):
-        ours = any(job["kind"] in ("train", "evaluate") for job in (changes or {}).values())
+        ours = any(job["kind"] in KINDS for job in (changes or {}).values())
         return _listing(bench) if ours else no_update
 
 
 def _listing(bench) -> list:
-    models = training.models(bench)
-    underway = [job for job in work.jobs(bench, limit=50) if job.kind == "train" and job.state not in ENDED]
+    every = training.models(bench)
+    visiting = [model for model in every if model.summary.get("family") == "guest"]
+    models = [model for model in every if model not in visiting]
+    underway = [job for job in work.jobs(bench, limit=50) if job.kind in ("train", "adopt") and job.state not in ENDED]
     shown = []
     if underway:
-        shown.append(
-            panel("In training", html.Table(html.Tbody([job_row(job) for job in underway]), className="table"))
-        )
+        shown.append(panel("Under way", html.Table(html.Tbody([job_row(job) for job in underway]), className="table")))
     if models:
         head = html.Thead(
             html.Tr(
@@ -69,7 +75,7 @@ def _listing(bench) -> list:
                 context=words.count(len(models)),
             )
         )
-    elif not underway:
+    elif not (underway or visiting):
         shown.append(
             html.Section(
                 empty(
@@ -81,17 +87,64 @@ def _listing(bench) -> list:
                 className="panel",
             )
         )
+    if visiting:
+        shown.append(_guests(bench, visiting))
     return shown
+
+
+def _guests(bench, models) -> html.Section:
+    head = html.Thead(
+        html.Tr(
+            [
+                html.Th("Guest"),
+                html.Th("What it is"),
+                html.Th("Energies fitted on"),
+                html.Th(quantity("E RMSE as it is", "meV/atom"), className="n"),
+                html.Th(quantity("fitted", "meV/atom"), className="n"),
+                html.Th(quantity("F RMSE", "eV/Å"), className="n"),
+                html.Th("Accuracy on"),
+                html.Th("Made"),
+            ]
+        )
+    )
+    rows = [_guest_row(bench, model) for model in models]
+    return panel(
+        "Guests",
+        html.Div(html.Table([head, html.Tbody(rows)], className="table"), className="scroll"),
+        context=words.count(len(models)),
+    )
+
+
+def _guest_row(bench, model) -> html.Tr:
+    version = library.version(bench, model.version)
+    summary = model.summary
+    fitted = _mev(summary.get("energy_rmse")) if summary.get("n_train") else None
+    return html.Tr(
+        [
+            html.Td(dcc.Link(model.name, href=f"/models/{model.id}"), className="name"),
+            html.Td([html.Div(summary.get("what", "")), html.Div(summary.get("licence", ""), className="muted")]),
+            html.Td(dcc.Link(version.title, href=dataset_link(version.dataset, version.version))),
+            html.Td(words.number(_mev(summary.get("energy_rmse_unshifted")), 1), className="n"),
+            html.Td(words.number(fitted, 1), className="n"),
+            html.Td(words.number(summary.get("force_rmse"), 3), className="n"),
+            html.Td(_evaluated(bench, model)),
+            html.Td([words.ago(model.created), html.Span(f" · {model.created_by}", className="muted")]),
+        ]
+    )
+
+
+def _evaluated(bench, model) -> html.Div:
+    """Links to the accuracy on every dataset it was evaluated on."""
+    links = [
+        dcc.Link(library.version(bench, one.version).title, href=f"/accuracy/{one.id}", className="pill")
+        for one in accuracy.evaluations(bench, model=model.id)
+    ]
+    return html.Div(links or "–", className="row")
 
 
 def _row(bench, model) -> html.Tr:
     version = library.version(bench, model.version)
     summary = model.summary
-    evaluated = accuracy.evaluations(bench, model=model.id)
-    links = [
-        dcc.Link(library.version(bench, one.version).title, href=f"/accuracy/{one.id}", className="pill")
-        for one in evaluated
-    ]
     return html.Tr(
         [
             html.Td(dcc.Link(model.name, href=f"/models/{model.id}"), className="name"),
@@ -100,7 +153,7 @@ def _row(bench, model) -> html.Tr:
             html.Td(words.count(summary.get("n_train", 0)), className="n"),
             html.Td(words.number(_mev(summary.get("validation_energy_rmse")), 2), className="n"),
             html.Td(words.number(summary.get("validation_force_rmse"), 3), className="n"),
-            html.Td(html.Div(links or "–", className="row")),
+            html.Td(_evaluated(bench, model)),
             html.Td([words.ago(model.created), html.Span(f" · {model.created_by}", className="muted")]),
         ]
     )
