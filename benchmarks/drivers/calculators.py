@@ -32,11 +32,11 @@ def isoline(model: str, dtype: str = "float32") -> tuple[Evaluate, dict]:
     import torch
 
     from isoline.domain.structure import Structure
-    from isoline_lab.potentials.committee import Committee
+    from isoline_lab.potentials.files import load_potential
 
     pin_torch(torch)
     files = {name: (Path(model) / name).read_bytes() for name in ("model.json", "model.safetensors")}
-    committee = Committee.load(files).to(getattr(torch, dtype))
+    committee = load_potential(files).to(getattr(torch, dtype))
 
     def evaluate(atoms: Atoms) -> tuple[float, np.ndarray]:
         structure = Structure(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
