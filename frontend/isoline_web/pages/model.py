@@ -10,6 +10,7 @@ from isoline.services import accuracy, library, training
 
 from .. import ids, words
 from ..callbacks import Desk, notify
+from ..components.calibration import calibration_panel, register_calibration
 from ..components.loss import loss_panel, register_loss
 from ..components.panel import facts, panel, quantity
 from ..components.recipe_form import words as field_words
@@ -23,6 +24,7 @@ from ..shell import crumbs
 def register(desk: Desk) -> None:
     bench = desk.bench
     register_loss(desk)
+    register_calibration(desk)
 
     def layout(id: str, **_: str):
         model = training.model(bench, int(id) if id.isdigit() else 0)
@@ -72,6 +74,7 @@ def register(desk: Desk) -> None:
                 _summary(model, version),
                 loss_panel(model.job, best=model.summary.get("best_epoch")),
                 html.Div(_accuracy(bench, model), id="model-accuracy"),
+                calibration_panel(model=model.id),
                 html.Div([_recipe(model), _provenance(bench, model, version)], className="columns"),
             ],
             className="list-page",
