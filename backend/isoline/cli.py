@@ -17,6 +17,8 @@ from .domain.contract import Contract
 from .domain.recipe import AcsfDescriptor, Adopt, Describe, Evaluate, SoapDescriptor, Train
 from .errors import InvalidInput
 from .services import accounts, accuracy, guests, intake, library, training, work
+from .services import leaks as leak_check
+from .statistics.twins import NEAR
 from .terminal import Group, answer, finish, open_workbench, progress, recipe_fields, validated
 from .workbench import Settings, Workbench, is_loopback
 
@@ -182,6 +184,8 @@ def evaluate(model: int, dataset: str, wait: bool, as_json: bool) -> None:
         answer(as_json, {"model": model, "job": job.id}, f"job {job.id}: {job.state}")
         return
     row = accuracy.metrics(bench, job.result["evaluation"], "overall")[0]
+    evaluation = job.result["evaluation"]
+    leaked = leak_check.of_evaluation(bench, evaluation) or leak_check.of_model(bench, model, version.id)
     found = {
         "model": model,
         "n_structures": row.n_structures,
@@ -191,7 +195,8 @@ def evaluate(model: int, dataset: str, wait: bool, as_json: bool) -> None:
         "force_mae": row.force_mae,
         "force_rmse": row.force_rmse,
         "stress_rmse": row.stress_rmse,
-        "leaks": accuracy.seen_in_training(bench, job.result["evaluation"]),
+        "leaks": [leak["test"] for leak in leaked.listed()],
+        "leak_kinds": [leak["kind"] for leak in leaked.listed()],
     }
     answer(as_json, found, "\n".join(f"{key:14s} {value}" for key, value in found.items()))
 
@@ -242,6 +247,28 @@ def add_guest(
     done = finish(bench, jobs, wait)[0]
     found = {"model": (done.result or {}).get("model"), "job": done.id}
     answer(as_json, found, f"job {done.id} {done.state}" + (f": model {found['model']}" if found["model"] else ""))
+
+
+@main.command()
+@click.argument("train")
+@click.argument("test")
+@click.option("--near", type=click.FloatRange(0, 0.5, min_open=True), default=NEAR, show_default=True, help="Å")
+def leaks(train: str, test: str, near: float, as_json: bool) -> None:
+    """Structures of TEST that stand in TRAIN too, turned, reordered or moved; each a NAME or NAME@VERSION.
+
+    Frames are rows of the datasets, from 0. Twice the same dataset: structures that repeat another of it.
+    """
+    bench = open_workbench()
+    report = leak_check.between(
+        bench, library.find_version(bench, train).id, library.find_version(bench, test).id, near
+    )
+    lines = [
+        f"{leak.test:>6d} is {leak.train:>6d}  {leak.kind:8s} {leak.distance:.6f} Å{'  mirrored' * leak.mirrored}"
+        for leak in report.pairs
+    ]
+    leaked = leak_check.in_words(report.n_leaked) or "no leaks"
+    lines.append(f"{leaked} among {report.n_test} structures of {test} against {report.n_train} of {train}")
+    answer(as_json, asdict(report), "\n".join(lines))
 
 
 @main.command()

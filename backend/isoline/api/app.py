@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from ..workbench import Workbench
 from . import problems
 from .events import Changes
-from .routes import accuracy, atlas, guests, intake, library, session, training, work
+from .routes import accuracy, atlas, guests, intake, leaks, library, session, training, work
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -42,7 +42,7 @@ def create_api(bench: Workbench, on_start: Callable[[], None] = lambda: None) ->
     server.state.bench = bench
     server.state.changes = Changes(bench)
     problems.register(server)
-    for module in (session, library, intake, atlas, accuracy, training, guests, work):
+    for module in (session, library, intake, atlas, accuracy, leaks, training, guests, work):
         server.include_router(module.router, prefix="/api")
 
     # Dash answers every unknown GET with a page; under /api an unknown path must be a 404.

@@ -9,6 +9,7 @@ force_max_error    (n,)        float32  eV/Å, largest |ΔF| of an atom
 force_spread       (n,)        float32  eV/Å, largest of an atom
 stress             (n, 6)      float32  eV/Å³
 role               (n,)        uint8    what the model learned from it: 0 nothing, 1 training, 2 validation, 3 test
+leak               (n,)        uint8    the same of its twins, see `isoline.services.leaks`; old ones lack it
 forces             (atoms, 3)  float32  eV/Å, atoms of all members in order
 atom_force_spread  (atoms,)    float32  eV/Å
 
@@ -28,10 +29,10 @@ from ..errors import InvalidInput
 from ..statistics.scores import Score, rank_correlation, score_groups
 from ..store import artifacts
 from ..workbench import Workbench
-from . import library, members, predictions, review
+from . import leaks, library, members, predictions, review
 
 QUANTITIES = {"energy": "eV/atom", "forces": "eV/Å", "stress": "eV/Å³"}
-GROUPINGS = ("overall", "split", "role", "element", "group", "tag")
+GROUPINGS = ("overall", "split", "role", "leak", "element", "group", "tag")
 ROLES = ("not seen", "training", "validation", "test")
 
 
@@ -120,7 +121,7 @@ def evaluations(bench: Workbench, version_id: int | None = None, model: int | No
 def metrics(bench: Workbench, evaluation_id: int, by: str = "overall", selection: str | None = None) -> list[ScoreRow]:
     """Errors of all structures or of a selection, in groups.
 
-    by  overall | split | role | element | group | tag; with `element`, energies and stresses are those of the
+    by  overall | split | role | leak | element | group | tag; with `element`, energies and stresses are those of the
         structures that contain it, forces those on its atoms; a structure counts in each of its tags
 
     Raises InvalidInput for another grouping.
@@ -242,6 +243,9 @@ def _metrics(bench: Workbench, found: Artifact, by: str, chosen: np.ndarray | No
         codes, names = np.zeros(len(columns), dtype=np.int64), ("overall",)
     elif by == "role":
         codes, names = predictions.column(bench, found.id, "role").astype(np.int64), ROLES
+    elif by == "leak":
+        known = leaks.of_evaluation(bench, found.id)
+        codes, names = (np.zeros(len(columns)) if known is None else known.kind).astype(np.int64), leaks.LEAKS
     else:
         column = columns.split if by == "split" else columns.group
         codes, names = column.codes.astype(np.int64), column.names

@@ -8,7 +8,7 @@ from isoline.domain.artifact import ArtifactKind
 from isoline.domain.job import Job
 from isoline.domain.recipe import Evaluate
 from isoline.errors import InvalidInput
-from isoline.services import accuracy, guests, library, work
+from isoline.services import accuracy, guests, leaks, library, work
 from isoline.store import artifacts
 from isoline.workbench import Workbench
 
@@ -18,7 +18,7 @@ from ..training.evaluate import evaluate as predict
 
 
 def evaluate(bench: Workbench, job: Job, recipe: Evaluate, journal: Journal) -> dict:
-    """Predict every structure with the whole committee, and record which of them it had learned from."""
+    """Predict every structure with the whole committee, and record what of them it had learned from, also in twins."""
     model_id = recipe.model or work.job(bench, job.after).result["model"]
     version = library.version(bench, recipe.version)
     with bench.read() as connection:
@@ -54,7 +54,9 @@ def evaluate(bench: Workbench, job: Job, recipe: Evaluate, journal: Journal) -> 
             journal.progress(done / version.n_structures, f"{done} of {version.n_structures} structures")
 
     roles = np.array([learned.get(id, 0) for id in columns.structure_id.tolist()], dtype=np.uint8)
-    predicted = collected.columns() | {"role": roles}
+    journal.progress(1.0, "looking for twins in training")
+    leaked = leaks.of_model(bench, model.id, recipe.version)
+    predicted = collected.columns() | {"role": roles} | leaked.columns()
     seen = int(np.isin(roles, (1, 2)).sum())
     with journal.write() as connection:
         id = artifacts.add(
@@ -63,7 +65,12 @@ def evaluate(bench: Workbench, job: Job, recipe: Evaluate, journal: Journal) -> 
             key,
             f"{model.name} on {version.dataset} v{version.version}",
             recipe.model_dump(mode="json") | {"model": model.id},
-            {"n_structures": version.n_structures, "n_atoms": version.n_atoms, "n_seen": seen},
+            {
+                "n_structures": version.n_structures,
+                "n_atoms": version.n_atoms,
+                "n_seen": seen,
+                "leaks": leaked.counts(),
+            },
             version.id,
             job.created_by,
             parent=model.id,
@@ -72,6 +79,9 @@ def evaluate(bench: Workbench, job: Job, recipe: Evaluate, journal: Journal) -> 
         )
     overall = accuracy.metrics(bench, id, "overall")[0]
     journal.log(f"{seen} of {version.n_structures} structures were used in training or validation")
+    twins = {kind: n for kind, n in leaked.counts().items() if kind != "exact"}
+    if any(twins.values()):
+        journal.log(f"warning: {sum(twins.values())} others are twins of such: {leaks.in_words(twins)}")
     return {"model": model.id, "evaluation": id, "energy_rmse": overall.energy_rmse, "force_rmse": overall.force_rmse}
 
 

@@ -14,7 +14,7 @@ from ..dependencies import Acting, Bench, Id, binary
 router = APIRouter(tags=["accuracy"])
 
 Quantity = Literal["energy", "forces", "stress"]
-Grouping = Literal["overall", "split", "role", "element", "group", "tag"]
+Grouping = Literal["overall", "split", "role", "leak", "element", "group", "tag"]
 
 
 @router.get("/evaluations/{id}/metrics")
