@@ -7,7 +7,7 @@ import functools
 import logging
 from collections.abc import Callable
 
-from dash import ClientsideFunction, Dash, Input, Output, ctx, set_props
+from dash import ClientsideFunction, Dash, Input, Output, ctx, no_update, set_props
 from dash.exceptions import PreventUpdate
 
 from isoline.api.session import CURRENT_ACTOR
@@ -67,7 +67,10 @@ class Desk:
 
 
 async def in_thread(function: Callable, *values):
-    """Run `function` off the event loop; raises PreventUpdate after having shown what went wrong."""
+    """What `function` gives, run off the event loop; nothing to update after having shown what went wrong.
+
+    Dash drops a notice together with the answer when a callback prevents its update, so a failure must answer.
+    """
     try:
         return await asyncio.to_thread(function, *values)
     except PreventUpdate:
@@ -77,7 +80,7 @@ async def in_thread(function: Callable, *values):
     except Exception:
         log.exception("a callback failed")
         notify("This is a bug in Isoline", "The server's log has the traceback; please report it.", colour="red")
-    raise PreventUpdate
+    return no_update
 
 
 def notify(title: str, message: str = "", *, colour: str = "accent") -> None:
