@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from isoline.domain.structure import Frame, Label, Structure
+from isoline.errors import InvalidInput
 from isoline_lab.potentials.potential import Potential
 from isoline_lab.potentials.prediction import Prediction
-from isoline_lab.training.calibrate import calibrate, spreads_and_errors
+from isoline_lab.training.calibrate import calibrate, calibration_of, spreads_and_errors, with_calibration
 
 MEMBERS, TIMES = 8, 3.0
 
@@ -79,3 +82,15 @@ def test_missing_forces_and_lone_members_leave_out_what_they_leave_out():
     assert found.energy is not None
     alone = calibrate(TooSure(members=1), frames(30))
     assert alone.as_dict() == {}
+
+
+def test_a_calibration_travels_with_the_files_of_its_model():
+    found = calibrate(TooSure(), frames(50))
+    files = {"model.json": b'{"family": "test", "cutoff": 5.0}', "model.safetensors": b"weights"}
+    kept = with_calibration(files, found)
+    assert calibration_of(kept) == found
+    assert json.loads(kept["model.json"])["family"] == "test"
+    assert kept["model.safetensors"] == b"weights"
+    assert calibration_of(files).as_dict() == {}
+    with pytest.raises(InvalidInput):
+        calibration_of({"model.json": b'{"calibration": {"forces": 3}}'})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,17 @@ def calibrate(potential: Potential, frames: Iterable[Frame]) -> Calibration:
         energy=calibrate_quantity(found.energy_spread, found.energy_error, order),
         forces=calibrate_quantity(found.force_spread, found.force_error, found.structure, found.numbers),
     )
+
+
+def with_calibration(files: Mapping[str, bytes], calibration: Calibration) -> dict[str, bytes]:
+    """The files of a model of any family, `model.json` with its calibration in it."""
+    about = json.loads(files["model.json"]) | {"calibration": calibration.as_dict()}
+    return {**files, "model.json": json.dumps(about, indent=1, ensure_ascii=False).encode()}
+
+
+def calibration_of(files: Mapping[str, bytes]) -> Calibration:
+    """The calibration in a model's files; empty for models made without one. Raises InvalidInput for nonsense."""
+    return Calibration.from_dict(json.loads(files["model.json"]).get("calibration", {}))
 
 
 def spreads_and_errors(potential: Potential, frames: Sequence[Frame]) -> SpreadsAndErrors:
