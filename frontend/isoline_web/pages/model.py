@@ -11,6 +11,7 @@ from isoline.services import accuracy, library, training
 from .. import ids, words
 from ..callbacks import Desk, notify
 from ..components.calibration import calibration_panel, register_calibration
+from ..components.guest import guest_summary, is_guest
 from ..components.loss import loss_panel, register_loss
 from ..components.panel import facts, panel, quantity
 from ..components.recipe_form import words as field_words
@@ -53,12 +54,7 @@ def register(desk: Desk) -> None:
                                     type="button",
                                     className="button primary",
                                 ),
-                                html.A(
-                                    [icon("export", small=True), "Weights"],
-                                    href=f"/api/models/{model.id}/files/model.safetensors",
-                                    className="button",
-                                    download=f"model-{model.id}.safetensors",
-                                ),
+                                *(() if is_guest(model) else (_weights(model),)),
                                 html.A(
                                     [icon("export", small=True), "Description"],
                                     href=f"/api/models/{model.id}/files/model.json",
@@ -71,8 +67,7 @@ def register(desk: Desk) -> None:
                     ]
                 ),
                 *(trouble(warning, warning=True) for warning in model.summary.get("warnings", [])),
-                _summary(model, version),
-                loss_panel(model.job, best=model.summary.get("best_epoch")),
+                *((guest_summary(model, version),) if is_guest(model) else _learned(model, version)),
                 html.Div(_accuracy(bench, model), id="model-accuracy"),
                 calibration_panel(model=model.id),
                 html.Div([_recipe(model), _provenance(bench, model, version)], className="columns"),
@@ -105,6 +100,19 @@ def register(desk: Desk) -> None:
     )
     def renew(_, model):
         return _accuracy(bench, training.model(bench, model))
+
+
+def _weights(model) -> html.A:
+    return html.A(
+        [icon("export", small=True), "Weights"],
+        href=f"/api/models/{model.id}/files/model.safetensors",
+        className="button",
+        download=f"model-{model.id}.safetensors",
+    )
+
+
+def _learned(model, version) -> tuple:
+    return _summary(model, version), loss_panel(model.job, best=model.summary.get("best_epoch"))
 
 
 def _summary(model, version) -> html.Section:
@@ -176,7 +184,7 @@ def _provenance(bench, model, version) -> html.Section:
         ("Dataset", dcc.Link(version.title, href=dataset_link(version.dataset, version.version))),
         ("Content of the dataset", html.Span(version.key, className="mono")),
         ("Key of the model", html.Span(model.key, className="mono")),
-        ("Started from", dcc.Link(parent.name, href=f"/models/{parent.id}") if parent else "random weights"),
+        ("Started from", dcc.Link(parent.name, href=f"/models/{parent.id}") if parent else _origin(model)),
         ("Job", dcc.Link(f"#{model.job}", href=f"/jobs/{model.job}") if model.job else "–"),
         ("Made by", f"{model.created_by}, {words.ago(model.created)}"),
     ]
@@ -186,6 +194,10 @@ def _provenance(bench, model, version) -> html.Section:
             html.Tbody([html.Tr([html.Td(name), html.Td(value)]) for name, value in rows]), className="table rows"
         ),
     )
+
+
+def _origin(model) -> str:
+    return "elsewhere" if is_guest(model) else "random weights"
 
 
 def _plain(value: object) -> str:
