@@ -6,7 +6,10 @@ import sys
 
 import pytest
 from population import populate
+from starlette.testclient import TestClient
 
+from isoline.api.app import create_api
+from isoline.api.session import guard
 from isoline.domain.actor import OWNER, Actor
 from isoline.domain.recipe import Adopt
 from isoline.errors import InvalidInput, NotAllowed, NotFound
@@ -149,3 +152,22 @@ def test_versions_without_energies_can_only_be_evaluated(bench_sqlite, salt):
     *_, outcome = library.add(bench_sqlite, OWNER, "bare", [salt(1, labelled=False)], source)
     jobs = guests.add(bench_sqlite, OWNER, Adopt(guest="lennard-jones", version=outcome.version.id))
     assert len(jobs) == 2
+
+
+def test_rest_tells_and_adds_guests(bench_sqlite):
+    bench = bench_sqlite
+    version = populate(bench, 6).version
+    site(bench, GAP)
+    server = create_api(bench)
+    guard(server, bench)
+    client = TestClient(server, base_url="http://127.0.0.1:8050", client=("127.0.0.1", 50_000))
+    told = {card["name"]: card for card in client.get("/api/guests").json()}
+    assert told["gap-silicon"]["licence"] == "CC-BY-4.0"
+    assert told["gap-silicon"]["ready"]
+    assert "interpreter" not in told["gap-silicon"]
+    recipe = {"guest": "lennard-jones", "version": version.id}
+    answer = client.post("/api/guests", json={"recipe": recipe})
+    assert (answer.status_code, [job["kind"] for job in answer.json()]) == (202, ["adopt", "evaluate"])
+    refused = client.post("/api/guests", json={"recipe": recipe | {"settings": {"interpreter": "/bin/sh"}}})
+    assert (refused.status_code, refused.json()["kind"]) == (422, "invalid_input")
+    assert client.post("/api/guests", json={"recipe": recipe | {"interpreter": "/bin/sh"}}).status_code == 422
