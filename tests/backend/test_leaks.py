@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from starlette.testclient import TestClient
 
+from isoline.api.app import create_api
+from isoline.api.session import guard
+from isoline.cli import main
 from isoline.domain.actor import OWNER
 from isoline.domain.artifact import ArtifactKind
 from isoline.domain.structure import Frame, Structure
@@ -142,8 +149,8 @@ def test_training_is_warned_of_what_judges_it_and_was_learned(bench_sqlite, salt
     assert found.validation == {"exact": 0, "symmetry": 1, "near": 1}
     assert found.test == {"exact": 0, "symmetry": 1, "near": 0}
     assert found.warnings() == (
-        "2 of 3 validation structures stand in training too: 1 symmetry, 1 near",
-        "1 of 1 test structures stand in training or validation too: 1 symmetry",
+        "2 of 3 validation structures stand in training too: 1 by symmetry, 1 near",
+        "1 of 1 test structures stand in training or validation too: 1 by symmetry",
     )
     assert found.summary()["pairs"][0] == {
         "learned": int(ids[0]),
@@ -154,3 +161,33 @@ def test_training_is_warned_of_what_judges_it_and_was_learned(bench_sqlite, salt
     clean = leaks.check_training(bench_sqlite, ids[:4], roles[:4])
     assert clean.warnings() == ()
     assert leaks.check_training(bench_sqlite, ids[:4], roles[:4], test=version.id).test["exact"] == 4
+
+
+def test_twins_are_one_family(bench_sqlite, salt, put):
+    frames = [salt(seed) for seed in range(4)]
+    version = put(bench_sqlite, [*frames, turned(frames[3]), turned(frames[1], by=0.006)]).version
+    ids = library.columns(bench_sqlite, version.id).structure_id
+    assert leaks.families(bench_sqlite, ids).tolist() == ids[[0, 1, 2, 3, 3, 1]].tolist()
+
+
+def test_the_command_line_and_rest_tell_the_pairs(bench_sqlite, planted):
+    train, test = planted(bench_sqlite)
+    environment = bench_sqlite.settings.environment()
+    done = CliRunner().invoke(main, ["leaks", "train", "test", "--json"], env=environment)
+    told = json.loads(done.output)["pairs"]
+    assert [(pair["train"], pair["test"], pair["kind"]) for pair in told] == [
+        (0, 0, "exact"),
+        (1, 1, "symmetry"),
+        (2, 2, "near"),
+    ]
+    plain = CliRunner().invoke(main, ["leaks", "train", "test"], env=environment).output
+    assert plain.splitlines()[-1] == "1 exact, 1 by symmetry, 1 near among 4 structures of test against 6 of train"
+    model = trained(bench_sqlite, train)
+    server = create_api(bench_sqlite)
+    guard(server, bench_sqlite)
+    with TestClient(server, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000)) as client:
+        assert client.get(f"/api/versions/{train.id}/leaks/{test.id}").json()["pairs"] == told
+        assert client.get(f"/api/versions/{train.id}/leaks/{test.id}?near=3").status_code == 422
+        found = client.get(f"/api/models/{model}/leaks/{test.id}").json()
+    assert found["n_leaked"] == {"exact": 1, "symmetry": 1, "near": 1}
+    assert [leak["test"] for leak in found["leaks"]] == [0, 1, 2]

@@ -17,7 +17,7 @@ from ..domain.dataset import Columns
 from ..domain.fingerprint import fingerprints
 from ..domain.structure import Structure
 from ..errors import InvalidInput, NotFound
-from ..statistics.twins import KINDS, NEAR, Candidates, Twin, candidates, candidates_within, proved
+from ..statistics.twins import KINDS, NEAR, Candidates, Twin, candidates, candidates_within, kin, proved
 from ..store import artifacts
 from ..store.geometries import geometries
 from ..workbench import Workbench
@@ -139,8 +139,8 @@ class TrainingLeaks:
 
 
 def in_words(counts: dict[str, int]) -> str:
-    """ "2 exact, 1 symmetry"; kinds that do not occur are left out."""
-    return ", ".join(f"{n} {kind}" for kind, n in counts.items() if n)
+    """ "2 exact, 1 by symmetry"; kinds that do not occur are left out."""
+    return ", ".join(f"{n} {'by ' * (kind == 'symmetry')}{kind}" for kind, n in counts.items() if n)
 
 
 def between(bench: Workbench, train: int, test: int, near: float = NEAR) -> Report:
@@ -198,6 +198,20 @@ def of_evaluation(bench: Workbench, evaluation: int) -> Strongest | None:
     if sum(library.version(bench, version).n_atoms for version in {trained_on, found.version}) > ATOMS_AT_ONCE:
         return None
     return bench.remember(("leaks of", evaluation), lambda: of_model(bench, found.parent, found.version))
+
+
+def families(bench: Workbench, structures: np.ndarray, near: float = NEAR) -> np.ndarray:
+    """(n,) the smallest id among the twins of each structure: what a split should not tear apart.
+
+    structures  (n,) ids
+    """
+    ids, rows = np.unique(structures, return_inverse=True)
+    twins = list(_twins(bench, ids, ids, near, MOST_TRIED, within=True))
+    pairs = np.searchsorted(ids, np.array([(twin.first, twin.second) for twin in twins], dtype=np.int64).reshape(-1, 2))
+    family = kin(len(ids), pairs)
+    smallest = np.full(len(ids), ids.max(initial=0))
+    np.minimum.at(smallest, family, ids)
+    return smallest[family][rows]
 
 
 def check_training(

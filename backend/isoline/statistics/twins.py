@@ -106,11 +106,19 @@ def proved(
         yield twin
 
 
+def kin(n: int, pairs: np.ndarray) -> np.ndarray:
+    """(n,) numbers of families: structures that are twins, or twins of twins, have the same.
+
+    pairs  (pairs, 2) rows of one set of n structures
+    """
+    links = coo_matrix((np.ones(len(pairs), dtype=bool), tuple(pairs.T)), shape=(n, n))
+    return connected_components(links, directed=False)[1]
+
+
 def repeated(n: int, twins: Sequence[Twin]) -> int:
     """How many of n structures of one set are left out when one of each family of twins is kept."""
     pairs = np.array([(one.first, one.second) for one in twins], dtype=np.int64).reshape(-1, 2)
-    links = coo_matrix((np.ones(len(pairs), dtype=bool), tuple(pairs.T)), shape=(n, n))
-    return n - int(connected_components(links, directed=False)[0])
+    return n - len(np.unique(kin(n, pairs)))
 
 
 def same_labels(

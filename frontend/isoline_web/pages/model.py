@@ -12,6 +12,7 @@ from .. import ids, words
 from ..callbacks import Desk, notify
 from ..components.calibration import calibration_panel, register_calibration
 from ..components.guest import guest_summary, is_guest
+from ..components.leak_check import leak_check_panel, register_leak_check
 from ..components.loss import loss_panel, register_loss
 from ..components.panel import facts, panel, quantity
 from ..components.recipe_form import words as field_words
@@ -26,6 +27,7 @@ def register(desk: Desk) -> None:
     bench = desk.bench
     register_loss(desk)
     register_calibration(desk)
+    register_leak_check(desk)
 
     def layout(id: str, **_: str):
         model = training.model(bench, int(id) if id.isdigit() else 0)
@@ -69,6 +71,7 @@ def register(desk: Desk) -> None:
                 *(trouble(warning, warning=True) for warning in model.summary.get("warnings", [])),
                 *((guest_summary(model, version),) if is_guest(model) else _learned(model, version)),
                 html.Div(_accuracy(bench, model), id="model-accuracy"),
+                leak_check_panel(model.id),
                 calibration_panel(model=model.id),
                 html.Div([_recipe(model), _provenance(bench, model, version)], className="columns"),
             ],
