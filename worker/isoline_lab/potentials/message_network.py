@@ -10,10 +10,16 @@ from torch import Tensor, nn
 
 from isoline_lab.descriptors.environments import Environments
 from isoline_lab.descriptors.harmonics import SolidHarmonics
-from isoline_lab.potentials.message_layer import MessageLayer
+from isoline_lab.potentials.message_layer import MessageLayer, unit
 
 RADIAL = 8  # Bessel functions, as in MACE
 ENVELOPE = 5  # power with which the envelope leaves one at short distances; it ends with two zero derivatives
+
+# Numbers that tell an element to its neighbours; up to so many elements are told apart completely.
+SPECIES = 8
+
+# Of the size of other weights, what the last layers begin with.
+START = 0.3
 
 # Highest degree of the features that travel between layers: "128x0e + 128x1o" of MACE's small and medium models.
 FEATURE_DEGREE = 1
@@ -33,8 +39,8 @@ class MessageNetwork(nn.Module):
 
     Trunk: MACE, Batatia et al., arXiv:2206.07697 (2022), section 3, see `MessageLayer`. Radial functions: Bessel
     functions times a polynomial envelope, Gasteiger et al., arXiv:2003.03123 (2020), eqs. 7 and 8. Readouts, one for
-    each layer, see invariant features only; the first ones are linear, the last is a network; neither has a constant
-    term, so an atom alone has the energy `offset`.
+    each layer, see invariant features only; the first ones are linear, the last is a network. What they say of an atom
+    alone is subtracted, so that its energy is `offset`.
     Members share the trunk and differ in their readouts: a shallow ensemble, Kellner & Ceriotti, Mach. Learn.: Sci.
     Technol. 5, 035006 (2024).
     """
@@ -59,11 +65,13 @@ class MessageNetwork(nn.Module):
             channels,
         )
         between = min(FEATURE_DEGREE, l_max)
+        species = min(elements, SPECIES)
         self.layers = nn.ModuleList(
             MessageLayer(
                 elements,
-                channels,
-                l_max,
+                incoming=species if index == 0 else channels,
+                channels=channels,
+                l_max=l_max,
                 l_in=0 if index == 0 else between,
                 l_out=between if index < layers - 1 or direct else 0,
                 radial=RADIAL,
@@ -72,15 +80,16 @@ class MessageNetwork(nn.Module):
             for index in range(layers)
         )
         self.angular = SolidHarmonics(l_max)
-        self.register_buffer("frequencies", math.pi * torch.arange(1, RADIAL + 1, dtype=torch.float64))
+        frequencies = math.pi * torch.arange(1, RADIAL + 1, dtype=torch.float64)
+        self.register_buffer("frequencies", frequencies, persistent=False)
         self.register_buffer("radial_size", torch.ones(RADIAL))
         self.register_buffer("scale", torch.ones(()))
-        self.embedding = nn.Parameter(torch.zeros(elements, channels))
-        self.linear = nn.Parameter(torch.zeros(layers - 1, members, channels))
+        self.embedding = nn.Parameter(torch.zeros(elements, species))
+        self.linear = nn.Parameter(torch.zeros(layers - 1, channels, members))
         widths = (channels, *self.hidden, 1)
         self.readout = nn.ParameterList(torch.zeros(members, a, b) for a, b in pairwise(widths))
         self.offset = nn.Parameter(torch.zeros(members, elements))
-        self.force_readout = nn.Parameter(torch.zeros(members, channels)) if direct else None
+        self.force_readout = nn.Parameter(torch.zeros(channels, members)) if direct else None
 
     @property
     def members(self) -> int:
@@ -95,17 +104,19 @@ class MessageNetwork(nn.Module):
     def randomise(self, generator: torch.Generator) -> None:
         """Fresh weights; last layers differ between members, offsets are zero."""
 
-        def normal(parameter: Tensor, inputs: int) -> None:
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) / math.sqrt(inputs))
-
         for layer in self.layers:
             layer.randomise(generator)
-        normal(self.embedding, 1)
-        normal(self.linear, self.channels)
-        for weight in self.readout:
-            normal(weight, weight.shape[1])
-        if self.force_readout is not None:
-            normal(self.force_readout, self.channels)
+        # Random energies are no better than none: last layers start small.
+        for parameter, size in (
+            (self.embedding, 1.0),
+            (self.linear, START),
+            *((weight, 1.0) for weight in self.readout[:-1]),
+            (self.readout[-1], START),
+            *(() if self.force_readout is None else ((self.force_readout, START),)),
+        ):
+            parameter.copy_(size * torch.randn(parameter.shape, generator=generator))
+        if self.embedding.shape[0] == self.embedding.shape[1]:
+            self.embedding.copy_(torch.eye(len(self.embedding)))
 
     def forward(self, environments: Environments, element: Tensor) -> tuple[Tensor, Tensor | None]:
         """Energies of atoms, differentiable with respect to displacements; and forces where they have a readout.
@@ -113,50 +124,70 @@ class MessageNetwork(nn.Module):
         element  (atoms,)
         returns  (members, atoms) eV; (members, atoms, 3) eV/Å or None
         """
-        radial, harmonics = self.geometry(environments)
+        atoms = len(element)
+        environments, element = self._with_free_atoms(environments, element)
+        filters = self.filters(environments)
         features = self.embedding[element][:, None, :]  # (atoms, components, channels)
-        energies = self.offset[:, element]
+        energies = 0.0
         for index, layer in enumerate(self.layers):
-            features = layer(features, element, environments.neighbour, radial, harmonics)
+            features = layer(features, element, environments.neighbour, filters)
             invariant = features[:, 0]
             last = index == len(self.layers) - 1
-            read = self._read(invariant) if last else self.linear[index] @ invariant.T
-            energies = energies + self.scale * read
+            energies = energies + (self._read(invariant) if last else (invariant @ unit(self.linear[index])).T)
+        free = energies[:, atoms:] - self.offset / self.scale
+        element = element[:atoms]
+        energies = self.scale * (energies[:, :atoms] - free[:, element])
         if self.force_readout is None:
             return energies, None
-        vectors = features[:, [2, 3, 1]]  # m = 0, 1, −1 are z, x, y
-        return energies, self.scale * torch.einsum("avk,mk->mav", vectors, self.force_readout)
+        vectors = features[:atoms, [2, 3, 1]]  # m = 0, 1, −1 are z, x, y
+        return energies, self.scale * torch.einsum("avk,km->mav", vectors, unit(self.force_readout))
 
-    def geometry(self, environments: Environments) -> tuple[Tensor, Tensor]:
-        """Radial functions (atoms, slots, functions) and harmonics (atoms, components, slots) of all neighbours."""
+    def _with_free_atoms(self, environments: Environments, element: Tensor) -> tuple[Environments, Tensor]:
+        """One atom of each element without neighbours behind the others."""
+        atoms, slots = environments.neighbour.shape
+        kinds = torch.arange(len(self.embedding), device=element.device)
+        beyond = environments.displacement.new_tensor([2.0 * self.cutoff, 0.0, 0.0]).expand(len(kinds), slots, 3)
+        own = kinds[:, None].expand(-1, slots)
+        grown = Environments(
+            displacement=torch.cat([environments.displacement, beyond]),
+            element=torch.cat([environments.element, own]),
+            neighbour=torch.cat([environments.neighbour, atoms + own]),
+            filled=torch.cat([environments.filled, torch.zeros_like(own, dtype=torch.bool)]),
+        )
+        return grown, torch.cat([element, kinds])
+
+    def filters(self, environments: Environments) -> Tensor:
+        """Harmonics times radial functions of all neighbours: (atoms, slots, components · functions)."""
         distance, direction = environments.polar()
-        atoms, slots = distance.shape
+        values = self.angular(direction.flatten(0, 1), torch.ones_like(distance).flatten())
+        harmonics = torch.cat(values).T.unflatten(0, distance.shape)  # (atoms, slots, components)
+        radial = self.radial(distance) / self.radial_size
+        return (harmonics[..., None] * radial[..., None, :]).flatten(2)
+
+    def radial(self, distance: Tensor) -> Tensor:
+        """Bessel functions that fade at the cutoff, with two derivatives: (…, functions)."""
         x = (distance / self.cutoff).clamp(max=1.0)
         p = ENVELOPE
         envelope = 1.0 - x**p * ((p + 1) * (p + 2) / 2 - p * (p + 2) * x + p * (p + 1) / 2 * x * x)
-        bessel = torch.sin(self.frequencies.to(x) * x[..., None]) * (envelope / distance)[..., None]
-        values = self.angular(direction.flatten(0, 1), torch.ones_like(distance).flatten())
-        harmonics = torch.cat(values).unflatten(1, (atoms, slots)).transpose(0, 1)
-        return bessel / self.radial_size, harmonics
+        return torch.sin(self.frequencies * x[..., None]) * (envelope / distance)[..., None]
 
     @torch.no_grad()
     def measure(self, environments: Environments, element: Tensor) -> None:
         """Take the sizes of radial functions, densities and messages from a sample, layer by layer."""
-        radial, harmonics = self.geometry(environments)
-        squares = radial[environments.filled].pow(2).mean(0)
-        if len(radial[environments.filled]):
-            self.radial_size.mul_(squares.sqrt())
-            radial = radial / squares.sqrt()
+        radial = self.radial(environments.displacement[environments.filled].norm(dim=1))
+        if len(radial):
+            self.radial_size.copy_(radial.pow(2).mean(0).sqrt())
+        filters = self.filters(environments)
         features = self.embedding[element][:, None, :]
         for layer in self.layers:
-            layer.measure(features, element, environments.neighbour, radial, harmonics)
-            features = layer(features, element, environments.neighbour, radial, harmonics)
+            layer.measure(features, element, environments.neighbour, filters)
+            features = layer(features, element, environments.neighbour, filters)
 
     def _read(self, invariant: Tensor) -> Tensor:
         """The last readout: (members, atoms)."""
         values = invariant.expand(self.members, -1, -1)
         for depth, weight in enumerate(self.readout):
-            values = values @ weight
+            values = values @ unit(weight)
             if depth < len(self.readout) - 1:
                 values = torch.nn.functional.silu(values)
         return values.squeeze(-1)
