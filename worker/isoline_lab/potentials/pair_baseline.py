@@ -26,6 +26,10 @@ RIDGE = 1e-9
 ENOUGH = 400
 
 
+# The four cubic B-splines over one interval, by powers of the place t within it.
+CUBIC = np.array([[1.0, -3.0, 3.0, -1.0], [4.0, 0.0, -6.0, 3.0], [1.0, 3.0, 3.0, -3.0], [0.0, 0.0, 0.0, 1.0]]) / 6.0
+
+
 @dataclass(frozen=True, eq=False)
 class PairBaseline:
     """Uniform cubic B-splines of the distance, one curve for each pair of elements.
@@ -50,12 +54,21 @@ class PairBaseline:
         first, second  (pairs,)  places of the elements
         distance       (pairs,)  Å, float64
         """
-        interval, weights, slopes = spline_weights(distance, self.spacing)
-        padded = torch.nn.functional.pad(torch.from_numpy(self.coefficients).to(distance.device), (0, 4))
-        last = self.coefficients.shape[2]
-        four = interval.clamp(max=last)[:, None] + torch.arange(4, device=distance.device)  # (pairs, 4)
-        chosen = padded[first[:, None], second[:, None], four]
-        return (chosen * weights).sum(1), (chosen * slopes).sum(1)
+        rows = torch.from_numpy(self._cubics()).to(distance.device)  # (elements · elements · intervals, 4)
+        n_elements, _, n_splines = self.coefficients.shape
+        scaled = distance / self.spacing
+        interval = scaled.floor().clamp(max=n_splines)  # beyond the last one all is zero
+        t = scaled - interval
+        chosen = (first * n_elements + second) * (n_splines + 1) + interval.to(torch.int64)
+        c0, c1, c2, c3 = rows.index_select(0, chosen).unbind(1)
+        energy = ((c3 * t + c2) * t + c1) * t + c0
+        return energy, ((3.0 * c3 * t + 2.0 * c2) * t + c1) / self.spacing
+
+    def _cubics(self) -> np.ndarray:
+        """Coefficients of powers of the place within an interval, for every pair of elements and every interval."""
+        padded = np.pad(self.coefficients, ((0, 0), (0, 0), (0, 4)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 4, axis=2)  # (elements, elements, intervals, 4)
+        return (windows @ CUBIC).reshape(-1, 4)
 
     def as_dict(self) -> dict:
         """JSON."""
@@ -75,8 +88,9 @@ def spline_weights(distance: Tensor, spacing: float) -> tuple[Tensor, Tensor, Te
     scaled = distance / spacing
     interval = scaled.floor().to(torch.int64)
     t = scaled - interval
-    values = torch.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], 1) / 6
-    slopes = torch.stack([-((1 - t) ** 2), 3 * t**2 - 4 * t, -3 * t**2 + 2 * t + 1, t**2], 1) / (2 * spacing)
+    cubic = torch.from_numpy(CUBIC).to(distance.device).T
+    values = torch.stack([torch.ones_like(t), t, t**2, t**3], 1) @ cubic
+    slopes = torch.stack([torch.zeros_like(t), torch.ones_like(t), 2 * t, 3 * t**2], 1) @ cubic / spacing
     return interval, values, slopes
 
 
