@@ -192,5 +192,21 @@ def test_a_density_sums_to_one_and_a_light_tail_is_a_gaussian():
     )
 
 
+def test_one_wild_structure_does_not_decide_for_fifty():
+    random = np.random.default_rng(3)
+    spread = np.exp(random.normal(-7, 0.3, 50))
+    error = 3 * spread * random.normal(size=50)
+    spread[7], error[7] = 0.6, 8.0
+    one = calibrate(spread, error, np.arange(50))
+    assert one.open(spread).all()
+    typical = np.array([math.exp(-7)])
+    assert one.deviation(typical)[0] / typical[0] == pytest.approx(3.0, rel=0.35)
+    wild = error.copy()
+    wild[7] = 80.0
+    again = calibrate(spread, wild, np.arange(50))
+    # a Gaussian would make it twelve times as large
+    assert again.deviation(typical)[0] / typical[0] < 6
+
+
 def test_levels_ascend():
     assert list(calibration.LEVELS) == sorted(calibration.LEVELS)

@@ -26,7 +26,7 @@ QUANTITIES = ("energy", "forces")
 FEWEST_STRUCTURES = 5
 FEWEST_ATOMS_OF_ELEMENT = 200
 
-# Of the typical spread: what lies below is no doubt but rounding. Forces that symmetry makes zero are exactly right
+# Of a large spread: what lies below is no doubt but rounding. Forces that symmetry makes zero are exactly right
 # under every member; counting them would make any committee look too cautious.
 SETTLED = 1e-3
 
@@ -130,7 +130,8 @@ def calibrate(
     error = np.asarray(error, dtype=np.float64)
     error = error[:, None] if error.ndim == 1 else error
     there = np.isfinite(spread) & np.isfinite(error).all(1)
-    settled = SETTLED * float(np.sqrt(np.square(spread[there]).mean())) if there.any() else 0.0
+    # The ninth decile: neither one wild structure nor many perfect crystals move it. Energies no symmetry fixes.
+    settled = SETTLED * float(np.quantile(spread[there], 0.9)) if there.any() and error.shape[1] > 1 else 0.0
     there &= spread > settled
     numbers = np.zeros(len(spread), dtype=np.uint8) if numbers is None else np.asarray(numbers)
     spread, error, structure, numbers = spread[there], error[there], structure[there], numbers[there]

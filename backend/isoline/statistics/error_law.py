@@ -28,7 +28,7 @@ import numpy as np
 from scipy import optimize, special, stats
 from threadpoolctl import threadpool_limits
 
-FEWEST_FOR_TAIL = 100
+FEWEST_FOR_TAIL = 30
 
 LEAST_POWER, GREATEST_POWER = 0.3, 1.5
 
@@ -42,7 +42,7 @@ REACH = math.log(1e4)  # how far a fit may go from where it starts
 # With or without (floor, power): one or the other explains why small spreads are wrong by larger factors.
 SHAPES = ((False, False), (True, False), (False, True))
 
-FOLDS, FOLDS_OF_FEW = 5, 25
+FOLDS, FOLDS_OF_FEW, FEW = 5, 25, 100
 MOST_VALUES = 5000  # a fit of three numbers needs no more
 
 
@@ -111,9 +111,9 @@ def fit_law(spread: np.ndarray, error: np.ndarray, structure: np.ndarray) -> Err
     some = np.random.default_rng(0).permutation(len(spread))[:MOST_VALUES]
     spread, error, structure = spread[some], error[some], structure[some]
     _, place = np.unique(structure, return_inverse=True)
-    few = len(spread) < FEWEST_FOR_TAIL
-    fold = np.random.default_rng(0).permutation(place.max() + 1)[place] % (FOLDS_OF_FEW if few else FOLDS)
-    tails = (False,) if few else (False, True)
+    folds = FOLDS_OF_FEW if len(spread) < FEW else FOLDS
+    fold = np.random.default_rng(0).permutation(place.max() + 1)[place] % folds
+    tails = (False, True) if len(spread) >= FEWEST_FOR_TAIL else (False,)
     best, least = _Freedom(), math.inf
     # Threads that wait for each other over three numbers take a hundred times as long where the machine is busy.
     with threadpool_limits(1, "blas"):
