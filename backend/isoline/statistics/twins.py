@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.linalg import qr
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -23,6 +24,9 @@ KINDS = ("exact", "symmetry", "near")
 NEAR = 0.01
 """Å; structures closer than this are one to a potential: no interatomic distance differs by more than 0.02 Å."""
 
+SEARCHED = 20  # entries of a fingerprint in the search tree
+FIRST_ASKED = 64  # neighbours in the search tree, more where they are not enough
+SAMPLED = 2000  # fingerprints from which they are chosen
 CANDIDATES = 64  # of one structure, nearest fingerprints first
 SCENES = 1024  # structures kept ready while they are compared
 SAME_ENERGY = 1e-6  # eV/atom
@@ -150,12 +154,39 @@ def _nearest(
     """Rows and largest difference of entries, of fingerprints that differ by no more than twice the tolerance."""
     rows, entries = first
     others, other_entries = second
-    ranks = min(most, len(rows))
-    gaps, found = cKDTree(entries).query(
-        other_entries, k=[*range(1, ranks + 1)], p=np.inf, distance_upper_bound=2 * tolerance + SAME
-    )
-    there = np.isfinite(gaps)
-    return rows[found[there]], np.broadcast_to(others[:, None], there.shape)[there], gaps[there]
+    within, telling = 2 * tolerance + SAME, _telling(entries)
+    met, asked = _close(entries[:, telling], other_entries[:, telling], within)
+    gap = np.zeros(len(met))
+    for one, other in zip(entries.T, other_entries.T, strict=True):
+        np.maximum(gap, np.abs(one[met] - other[asked]), out=gap)
+    order = np.lexsort((gap, asked))
+    order = order[gap[order] <= within]
+    met, asked, gap = met[order], asked[order], gap[order]
+    rank = np.arange(len(asked)) - np.searchsorted(asked, asked)
+    return rows[met[rank < most]], others[asked[rank < most]], gap[rank < most]
+
+
+def _close(points: np.ndarray, asked: np.ndarray, within: float) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of rows of two sets that differ by no more than `within` in every column."""
+    tree, left, ranks = cKDTree(points), np.arange(len(asked)), min(FIRST_ASKED, len(points))
+    pairs = []
+    while len(left):
+        gaps, found = tree.query(asked[left], k=[*range(1, ranks + 1)], p=np.inf, distance_upper_bound=within)
+        # A row whose every place is taken may have more: it is asked again for more.
+        full = np.isfinite(gaps[:, -1]) if ranks < len(points) else np.zeros(len(left), dtype=bool)
+        place, rank = np.nonzero(np.isfinite(gaps) & ~full[:, None])
+        pairs.append((found[place, rank], left[place]))
+        left, ranks = left[full], min(4 * ranks, len(points))
+    return tuple(np.concatenate(parts) for parts in zip(*pairs, strict=True))
+
+
+def _telling(entries: np.ndarray) -> np.ndarray:
+    """The columns that tell most structures apart, a search tree being slow in many dimensions.
+
+    A pair that is near in all entries is near in some: none is lost.
+    """
+    some = entries[:: 1 + len(entries) // SAMPLED]
+    return qr(some - some.mean(axis=0), mode="r", pivoting=True)[1][:SEARCHED]
 
 
 def _by_atoms(labelled: Sequence[tuple[Structure, Label]]) -> dict[bytes, tuple[list[int], np.ndarray, list]]:
