@@ -41,8 +41,8 @@ class MessageNetwork(nn.Module):
     functions times a polynomial envelope, Gasteiger et al., arXiv:2003.03123 (2020), eqs. 7 and 8. Readouts, one for
     each layer, see invariant features only; the first ones are linear, the last is a network. What they say of an atom
     alone is subtracted, so that its energy is `offset`.
-    Members share the trunk and differ in their readouts: a shallow ensemble, Kellner & Ceriotti, Mach. Learn.: Sci.
-    Technol. 5, 035006 (2024).
+    Members share the trunk and differ in their last layers: a shallow ensemble, Kellner & Ceriotti, Mach. Learn.: Sci.
+    Technol. 5, 035006 (2024). Each last layer is a common one plus a deviation, so that all learn from each.
     """
 
     def __init__(
@@ -85,11 +85,11 @@ class MessageNetwork(nn.Module):
         self.register_buffer("radial_size", torch.ones(RADIAL))
         self.register_buffer("scale", torch.ones(()))
         self.embedding = nn.Parameter(torch.zeros(elements, species))
-        self.linear = nn.Parameter(torch.zeros(layers - 1, channels, members))
-        widths = (channels, *self.hidden, 1)
-        self.readout = nn.ParameterList(torch.zeros(members, a, b) for a, b in pairwise(widths))
+        self.linear = nn.Parameter(torch.zeros(layers - 1, channels, 1 + members))
+        widths = (channels, *self.hidden, 1 + members)
+        self.readout = nn.ParameterList(torch.zeros(a, b) for a, b in pairwise(widths))
         self.offset = nn.Parameter(torch.zeros(members, elements))
-        self.force_readout = nn.Parameter(torch.zeros(channels, members)) if direct else None
+        self.force_readout = nn.Parameter(torch.zeros(channels, 1 + members)) if direct else None
 
     @property
     def members(self) -> int:
@@ -133,14 +133,14 @@ class MessageNetwork(nn.Module):
             features = layer(features, element, environments.neighbour, filters)
             invariant = features[:, 0]
             last = index == len(self.layers) - 1
-            energies = energies + (self._read(invariant) if last else (invariant @ unit(self.linear[index])).T)
+            energies = energies + (self._read(invariant) if last else (invariant @ _by_member(self.linear[index])).T)
         free = energies[:, atoms:] - self.offset / self.scale
         element = element[:atoms]
         energies = self.scale * (energies[:, :atoms] - free[:, element])
         if self.force_readout is None:
             return energies, None
         vectors = features[:atoms, [2, 3, 1]]  # m = 0, 1, −1 are z, x, y
-        return energies, self.scale * torch.einsum("avk,km->mav", vectors, unit(self.force_readout))
+        return energies, self.scale * torch.einsum("avk,km->mav", vectors, _by_member(self.force_readout))
 
     def _with_free_atoms(self, environments: Environments, element: Tensor) -> tuple[Environments, Tensor]:
         """One atom of each element without neighbours behind the others."""
@@ -185,9 +185,13 @@ class MessageNetwork(nn.Module):
 
     def _read(self, invariant: Tensor) -> Tensor:
         """The last readout: (members, atoms)."""
-        values = invariant.expand(self.members, -1, -1)
-        for depth, weight in enumerate(self.readout):
-            values = values @ unit(weight)
-            if depth < len(self.readout) - 1:
-                values = torch.nn.functional.silu(values)
-        return values.squeeze(-1)
+        values = invariant
+        for weight in self.readout[:-1]:
+            values = torch.nn.functional.silu(values @ unit(weight))
+        return (values @ _by_member(self.readout[-1])).T
+
+
+def _by_member(weights: Tensor) -> Tensor:
+    """Last layers (inputs, 1 + members), what all share and what each adds → (inputs, members)."""
+    each = unit(weights)
+    return each[:, :1] + each[:, 1:]
