@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from isoline.errors import InvalidInput
 from isoline_lab.descriptors.environments import gather_environments
 from isoline_lab.graph import build_graph
+from isoline_lab.potentials import message_network
 from isoline_lab.potentials.baseline import Baseline
 from isoline_lab.potentials.message_passing import MessagePassing, new_network
 
@@ -262,3 +263,12 @@ def test_files_that_do_not_fit_are_refused(potential):
     about = files["model.json"].replace(b'"message-passing"', b'"behler-parrinello"')
     with pytest.raises(InvalidInput, match="behler"):
         MessagePassing.load(files | {"model.json": about})
+
+
+def test_a_large_structure_computed_in_parts_has_the_same_energies_and_forces(potential, salt, monkeypatch):
+    (whole,) = predict(potential, salt)
+    monkeypatch.setattr(message_network, "ATOMS_AT_ONCE", 3)
+    (parts,) = predict(potential, salt)
+    np.testing.assert_allclose(parts.atom_energies, whole.atom_energies, **EXACT)
+    np.testing.assert_allclose(parts.forces, whole.forces, **EXACT)
+    np.testing.assert_allclose(parts.stress, whole.stress, **EXACT)

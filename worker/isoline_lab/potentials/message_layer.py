@@ -106,12 +106,13 @@ class MessageLayer(nn.Module):
         for parameter in self.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
 
-    def forward(self, features: Tensor, element: Tensor, neighbour: Tensor, filters: Tensor) -> Tensor:
-        """New features of every atom.
+    def forward(self, features: Tensor, own: Tensor, element: Tensor, neighbour: Tensor, filters: Tensor) -> Tensor:
+        """New features of some atoms.
 
-        features   (atoms, components, incoming)
+        features   (every atom, components, incoming)
+        own        (atoms, components, incoming)  those of these atoms
         element    (atoms,)
-        neighbour  (atoms, slots)
+        neighbour  (atoms, slots)  index among every atom
         filters    (atoms, slots, components · functions)  harmonics times Bessel functions
         returns    (atoms, components, channels)
         """
@@ -120,7 +121,7 @@ class MessageLayer(nn.Module):
         message = self.products(density, element)
         message = _normalised(message, self.message_mean[element], self.message_size)
         new = _per_degree(message.transpose(0, 1), unit(self.update))
-        return new if self.residual is None else new + self._residual(features, element)
+        return new if self.residual is None else new + self._residual(own, element)
 
     @torch.no_grad()
     def measure(self, features: Tensor, element: Tensor, neighbour: Tensor, filters: Tensor) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from isoline_lab.descriptors.environments import Environments
 from isoline_lab.descriptors.harmonics import SolidHarmonics
@@ -17,6 +19,9 @@ ENVELOPE = 5  # power with which the envelope leaves one at short distances; it 
 
 # Numbers that tell an element to its neighbours; up to so many elements are told apart completely.
 SPECIES = 8
+
+# Bounds the memory of large structures, of which nothing but features of atoms is kept.
+ATOMS_AT_ONCE = 2048
 
 # Of the size of other weights, what the last layers begin with.
 START = 0.3
@@ -126,11 +131,14 @@ class MessageNetwork(nn.Module):
         """
         atoms = len(element)
         environments, element = self._with_free_atoms(environments, element)
-        filters = self.filters(environments)
         features = self.embedding[element][:, None, :]  # (atoms, components, channels)
+        filters = self.filters(environments) if len(element) <= ATOMS_AT_ONCE else None
         energies = 0.0
         for index, layer in enumerate(self.layers):
-            features = layer(features, element, environments.neighbour, filters)
+            if filters is None:
+                features = self._advance(layer, features, environments, element)
+            else:
+                features = layer(features, features, element, environments.neighbour, filters)
             invariant = features[:, 0]
             last = index == len(self.layers) - 1
             energies = energies + (self._read(invariant) if last else (invariant @ _by_member(self.linear[index])).T)
@@ -155,6 +163,20 @@ class MessageNetwork(nn.Module):
             filled=torch.cat([environments.filled, torch.zeros_like(own, dtype=torch.bool)]),
         )
         return grown, torch.cat([element, kinds])
+
+    def _advance(self, layer: MessageLayer, features: Tensor, environments: Environments, element: Tensor) -> Tensor:
+        """A layer some atoms at a time, which are computed again for derivatives instead of being kept in memory."""
+
+        def part(features: Tensor, displacement: Tensor, atoms: Tensor) -> Tensor:
+            some = replace(environments[atoms], displacement=displacement)
+            return layer(features, features[atoms], element[atoms], some.neighbour, self.filters(some))
+
+        every = torch.arange(len(element), device=element.device).split(ATOMS_AT_ONCE)
+        slots = environments.displacement.split(ATOMS_AT_ONCE)
+        parts = [
+            checkpoint(part, features, own, atoms, use_reentrant=False) for own, atoms in zip(slots, every, strict=True)
+        ]
+        return torch.cat(parts)
 
     def filters(self, environments: Environments) -> Tensor:
         """Harmonics times radial functions of all neighbours: (atoms, slots, components · functions)."""
@@ -181,7 +203,7 @@ class MessageNetwork(nn.Module):
         features = self.embedding[element][:, None, :]
         for layer in self.layers:
             layer.measure(features, element, environments.neighbour, filters)
-            features = layer(features, element, environments.neighbour, filters)
+            features = layer(features, features, element, environments.neighbour, filters)
 
     def _read(self, invariant: Tensor) -> Tensor:
         """The last readout: (members, atoms)."""
