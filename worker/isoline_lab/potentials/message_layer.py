@@ -72,7 +72,7 @@ class MessageLayer(nn.Module):
         B_{i,η k LM}, m       `products`, with the generalised Clebsch–Gordan coefficients of `product_basis` and
                               W_{z_i kL,η} in `message`
         h′ = Σ W m + Σ W_z h  `update` and `residual`
-    In the first layer features are the elements only and leave no residual, so that an atom alone gives zero.
+    In the first layer features are the elements only, which leave no residual.
     Features are (atoms, components, channels), with components as in `SolidHarmonics` for l = 0, 1, ….
     """
 

@@ -198,7 +198,9 @@ class MessageNetwork(nn.Module):
         """Take the sizes of radial functions, densities and messages from a sample, layer by layer."""
         radial = self.radial(environments.displacement[environments.filled].norm(dim=1))
         if len(radial):
-            self.radial_size.copy_(radial.pow(2).mean(0).sqrt())
+            # Rough functions start small: potentials are smooth, and so is what random weights then make.
+            roughness = torch.arange(1, RADIAL + 1).to(radial)
+            self.radial_size.copy_(radial.pow(2).mean(0).sqrt() * roughness)
         filters = self.filters(environments)
         features = self.embedding[element][:, None, :]
         for layer in self.layers:
