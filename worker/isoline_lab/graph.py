@@ -17,6 +17,9 @@ from isoline.errors import InvalidInput
 # Below this distance (Å) a pair has no direction in float32, so no force can be assigned to it.
 COINCIDENT = 1e-4
 
+# Components of a symmetric tensor in Voigt order: xx yy zz yz xz xy.
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+
 
 @dataclass(frozen=True, eq=False)
 class Graph:

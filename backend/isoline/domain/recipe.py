@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from .contract import Contract
 
@@ -57,20 +57,98 @@ class Describe(Recipe):
     seed: int = Field(0, ge=0)
 
 
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "body-ordered": {
+        "fast": {"inputs": 96, "epochs": 40, "hidden": (32,)},
+        "balanced": {"inputs": 192, "epochs": 80},
+        "accurate": {"inputs": 320, "epochs": 160, "members": 8},
+    },
+    "behler-parrinello": {
+        "fast": {"inputs": 96, "epochs": 50},
+        "balanced": {"inputs": 128, "epochs": 100},
+        "accurate": {"inputs": 192, "epochs": 200, "members": 8},
+    },
+    "message-passing": {
+        "fast": {"epochs": 60, "channels": 16, "hidden": (16,), "batch_size": 4, "learning_rate": 1e-2},
+        "balanced": {"epochs": 120, "channels": 32, "hidden": (16,), "batch_size": 4, "learning_rate": 1e-2},
+        "accurate": {"epochs": 300, "channels": 64, "hidden": (32,), "batch_size": 4, "learning_rate": 1e-2},
+    },
+}
+"""What each family takes for the fields that are not given, for each level of accuracy."""
+
+
+def only(*families: str) -> dict[str, list[str]]:
+    """Marks a field that only some families look at."""
+    return {"families": list(families)}
+
+
 class Train(Recipe):
-    """A committee of Behler–Parrinello potentials on energies, forces and stresses."""
+    """A committee of potentials learned from energies, forces and stresses.
+
+    Fields that are not given take the preset of the family and accuracy, if it names them.
+    """
 
     kind: Literal["train"] = "train"
     version: int = Field(ge=0, le=LARGEST_ID, description="Dataset version id")
     name: str = Field("", max_length=80, description="Name of the model; made from the dataset's if empty")
     start: int = Field(0, ge=0, le=LARGEST_ID, description="Model whose weights training starts from; 0 starts afresh")
-    family: Literal["behler-parrinello"] = "behler-parrinello"
+    family: Literal["body-ordered", "behler-parrinello", "message-passing"] = Field(
+        "body-ordered", description="Kind of potential: body-ordered, behler-parrinello or message-passing"
+    )
+    head: Literal["network", "linear"] = Field(
+        "network",
+        description="What reads the features: networks, or a linear model whose posterior is the committee",
+        json_schema_extra=only("body-ordered"),
+    )
+    accuracy: Literal["fast", "balanced", "accurate"] = Field(
+        "balanced", description="Preset for sizes and length of training: fast, balanced or accurate"
+    )
     members: int = Field(4, ge=1, le=32, description="Potentials in the committee")
     cutoff: float = Field(5.0, gt=1.0, le=10.0, description="Radius of an environment, Å")
-    n_radial: int = Field(10, ge=1, le=32, description="Radial symmetry functions per element")
-    n_angular: int = Field(6, ge=0, le=12, description="Radial factors of the angular symmetry functions per element")
-    inputs: int = Field(128, ge=1, le=1024, description="Combinations of symmetry functions that the networks see")
+    channels: int = Field(
+        32, ge=1, le=256, description="Channels of each angular momentum", json_schema_extra=only("message-passing")
+    )
+    l_max: int = Field(
+        4,
+        ge=0,
+        le=6,
+        description="Highest angular momentum; at most 2 where messages are passed",
+        json_schema_extra=only("body-ordered", "message-passing"),
+    )
+    l_product: int = Field(
+        3, ge=0, le=4, description="Highest angular momentum of products", json_schema_extra=only("body-ordered")
+    )
+    products: Literal[2, 4, 8] = Field(
+        8,
+        description="Pairs of densities that are multiplied for higher body orders: 2, 4 or 8",
+        json_schema_extra=only("body-ordered"),
+    )
+    layers: int = Field(
+        2, ge=1, le=4, description="Times that messages are passed", json_schema_extra=only("message-passing")
+    )
+    n_radial: int = Field(
+        10,
+        ge=1,
+        le=32,
+        description="Radial symmetry functions per element",
+        json_schema_extra=only("behler-parrinello"),
+    )
+    n_angular: int = Field(
+        6,
+        ge=0,
+        le=12,
+        description="Radial factors of the angular symmetry functions per element",
+        json_schema_extra=only("behler-parrinello"),
+    )
+    inputs: int = Field(
+        128,
+        ge=1,
+        le=1024,
+        description="Combinations of features that the networks see",
+        json_schema_extra=only("body-ordered", "behler-parrinello"),
+    )
     hidden: tuple[int, ...] = Field((32, 32), description="Widths of the hidden layers of each network")
+    repulsion: bool = Field(True, description="Screened nuclear repulsion below the distances of the training set")
     epochs: int = Field(100, ge=1, le=100_000, description="Largest number of passes over the training set")
     patience: int = Field(40, ge=1, description="Epochs without a better validation loss before stopping")
     batch_size: int = Field(8, ge=1, le=4096, description="Structures per step")
@@ -79,6 +157,17 @@ class Train(Recipe):
     energy_weight: float = Field(1.0, ge=0, description="Weight of squared energy errors, per atom")
     force_weight: float = Field(1.0, ge=0, description="Weight of squared force errors, per component")
     stress_weight: float = Field(0.1, ge=0, description="Weight of squared stress errors times volume, per atom")
+    direct_forces: bool = Field(
+        False,
+        description="Read forces directly instead of as slopes of the energy: faster, but energy is not conserved",
+        json_schema_extra=only("message-passing"),
+    )
+    net_force_penalty: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of squared net forces of direct forces",
+        json_schema_extra=only("message-passing"),
+    )
     validation_fraction: float = Field(
         0.1, gt=0, lt=0.9, description="Held out where the dataset assigns no validation split"
     )
@@ -86,6 +175,16 @@ class Train(Recipe):
         "one", description="Whether labels of several levels of theory may be learned from together: one or mixed"
     )
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, given: Any) -> Any:
+        """Take what is not given from the preset, unless there is none for what was asked."""
+        if not isinstance(given, dict):
+            return given
+        family = given.get("family", cls.model_fields["family"].default)
+        accuracy = given.get("accuracy", cls.model_fields["accuracy"].default)
+        return PRESETS.get(family, {}).get(accuracy, {}) | given
 
 
 class Evaluate(Recipe):

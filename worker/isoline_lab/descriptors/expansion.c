@@ -65,11 +65,12 @@ static int64_t gather(const Shape *shape, const REAL *vectors, const int64_t *ki
     REAL t[EDGES], dt[EDGES], fade[EDGES], dfade[EDGES], before[EDGES], now[EDGES], dbefore[EDGES], dnow[EDGES];
     for (int e = 0; e < EDGES; e++) {
         const REAL r = sizeof(REAL) == 4 ? sqrtf(near->r[e]) : sqrt(near->r[e]);
-        const REAL ratio = r / radius[e], x = 1 / (1 + ratio * ratio);
-        const REAL limit = cutoff / radius[e], low = 1 / (1 + limit * limit), scale = 2 / (1 - low);
+        const REAL ratio = r / radius[e], square = ratio * ratio, x = 1 / (1 + square * square);
+        const REAL limit = cutoff * cutoff / (radius[e] * radius[e]), low = 1 / (1 + limit * limit);
+        const REAL scale = 2 / (1 - low);
         const REAL inside = 1 - (r / cutoff) * (r / cutoff);
         t[e] = scale * (x - low) - 1;
-        dt[e] = -2 * scale * x * x * ratio / radius[e];
+        dt[e] = -4 * scale * x * x * square * ratio / radius[e];
         fade[e] = inside * inside * inside;
         dfade[e] = -6 * r / (cutoff * cutoff) * inside * inside;
         before[e] = 1, now[e] = t[e], dbefore[e] = 0, dnow[e] = 1;

@@ -41,7 +41,7 @@ class ClusterExpansion(FeatureMap):
     l_product  of their factors and products
     pairs      (products, 2)  which channels are multiplied
 
-    With primitives φₙ(r) = Tₙ(x) (1 − (r/cutoff)²)³, Tₙ Chebyshev polynomials of x = 1/(1 + (r/radius)²), scaled to
+    With primitives φₙ(r) = Tₙ(x) (1 − (r/cutoff)²)³, Tₙ Chebyshev polynomials of x = 1/(1 + (r/radius)⁴), scaled to
     −1…1 between the cutoff and 0, neighbours of an atom make the densities (Drautz, PRB 99, 014104, 2019, eq. 18)
         A_qlm = Σ_j Σ_n mixing[centre, element of j, n, q] φₙ(r_j) Y_lm(r_j)
     whose pointwise products on the sphere A_q A_q′ are expanded again, by Gaunt's integrals:
@@ -72,6 +72,15 @@ class ClusterExpansion(FeatureMap):
         q, c = self.channels, len(self.pairs)
         twice = (self.l_max + 1) * q * (q + 1) // 2
         return q + twice + (self.l_product + 1) * (q * c + c * (c + 1) // 2)
+
+    @property
+    def groups(self) -> list[slice]:
+        """Features of one body order and angular momentum each."""
+        q, c = self.channels, len(self.pairs)
+        sizes = [q] + [q * (q + 1) // 2] * (self.l_max + 1)
+        sizes += [q * c] * (self.l_product + 1) + [c * (c + 1) // 2] * (self.l_product + 1)
+        ends = np.cumsum(sizes).tolist()
+        return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
 
     def __call__(self, graph: Graph) -> Tensor:
         return self._features(graph.displacements(), Neighbourhoods.of(graph, self.element_index(graph.numbers)))
@@ -266,9 +275,9 @@ class ClusterExpansion(FeatureMap):
 
 
 def radial_primitives(distance: Tensor, cutoff: float, radius: Tensor, n: int) -> Tensor:
-    """Tₖ(x) (1 − (r/cutoff)²)³ with x = 1/(1 + (r/radius)²) scaled to −1…1, k < n: (edges, n)."""
-    low = 1 / (1 + (cutoff / radius) ** 2)
-    x = (1 / (1 + (distance / radius) ** 2) - low) * 2 / (1 - low) - 1
+    """Tₖ(x) (1 − (r/cutoff)²)³ with x = 1/(1 + (r/radius)⁴) scaled to −1…1, k < n: (edges, n)."""
+    low = 1 / (1 + (cutoff / radius) ** 4)
+    x = (1 / (1 + (distance / radius) ** 4) - low) * 2 / (1 - low) - 1
     fade = (1 - (distance / cutoff) ** 2).clamp(min=0) ** 3
     polynomials = [torch.ones_like(x), x]
     for _ in range(2, n):

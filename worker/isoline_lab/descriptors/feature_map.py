@@ -97,4 +97,3 @@ def row_targets(who: Tensor, structure: Tensor, n_structures: int, forces: bool,
     if stress:
         parts.append(3 * n_atoms + 6 * structure[:, None] + torch.arange(6, device=who.device))
     return torch.cat(parts, dim=1) if parts else who.new_zeros(n_atoms, 0)
-

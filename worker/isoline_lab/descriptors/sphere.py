@@ -24,7 +24,8 @@ def gaunt_integrals(l_max: int) -> tuple[np.ndarray, np.ndarray]:
     angle = np.arange(degree + 1) * 2 * np.pi / (degree + 1)
     ring = np.sqrt(1 - z * z)[:, None]
     x, y, z = (
-        v.ravel() for v in (ring * np.cos(angle), ring * np.sin(angle), np.broadcast_to(z[:, None], (len(z), len(angle))))
+        v.ravel()
+        for v in (ring * np.cos(angle), ring * np.sin(angle), np.broadcast_to(z[:, None], (len(z), len(angle))))
     )
     weights = np.repeat(weight * 2 * np.pi / (degree + 1), degree + 1)
     points = torch.from_numpy(np.stack([x, y, z], axis=1))

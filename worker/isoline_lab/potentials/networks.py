@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from isoline_lab.descriptors.projection import Projection
 from isoline_lab.graph import Graph
 
 
@@ -76,6 +77,61 @@ class MemberNetworks(nn.Module):
             hidden = nn.functional.silu(torch.baddbmm(bias[:, place], hidden, weight[:, place]))
         nonlinear = hidden @ self.output[:, place] if self.hidden else 0.0
         return (nonlinear + inputs @ self.linear[:, place] + self.offset[:, place]).squeeze(-1)
+
+
+class FoldedReadout:
+    """The networks after the projection, as functions of the features themselves, with derivatives in closed form.
+
+    The projection is multiplied into the first layer once, so that no member pays for it at every atom.
+    """
+
+    def __init__(self, networks: MemberNetworks, projection: Projection):
+        self.members, self.hidden = networks.members, networks.hidden
+        like = networks.offset
+        self.mean = projection.mean.to(like)
+        matrix = projection.matrix.to(like)  # (elements, features, inputs)
+        with torch.no_grad():
+            self.linear = torch.einsum("efi,keio->efk", matrix, networks.linear)
+            self.offset = networks.offset.flatten(1).T  # (elements, members)
+            self.weights = [weight.detach() for weight in networks.weights[1:]]
+            self.biases = [bias.detach() for bias in networks.biases]
+            self.output = networks.output.detach()
+            self.first = torch.einsum("efi,keih->ekfh", matrix, networks.weights[0]) if self.hidden else None
+
+    @torch.no_grad()
+    def __call__(self, features: Tensor, element: Tensor) -> tuple[Tensor, Tensor]:
+        """Energies (members, atoms) in eV and their derivatives (members, atoms, features)."""
+        if len(self.mean) == 1:
+            return self._of_element(features, 0)
+        energies = features.new_empty(self.members, len(features))
+        slopes = features.new_empty(self.members, *features.shape)
+        for place in range(len(self.mean)):
+            atoms = torch.nonzero(element == place).squeeze(1)
+            if len(atoms):
+                energies[:, atoms], slopes[:, atoms] = self._of_element(features[atoms], place)
+        return energies, slopes
+
+    def _of_element(self, features: Tensor, place: int) -> tuple[Tensor, Tensor]:
+        centred = features - self.mean[place]
+        energies = (centred @ self.linear[place] + self.offset[place]).T
+        direct = self.linear[place].T[:, None, :]  # (members, 1, features)
+        if not self.hidden:
+            return energies, direct.expand(-1, len(features), -1).contiguous()
+        first = self.first[place]  # (members, features, hidden)
+        every = first.permute(1, 0, 2).flatten(1)  # all members in one product
+        before = (centred @ every).unflatten(1, (self.members, -1)).transpose(0, 1) + self.biases[0][:, place]
+        gates, hidden = [], before
+        for depth in range(len(self.hidden)):
+            if depth:
+                before = torch.baddbmm(self.biases[depth][:, place], hidden, self.weights[depth - 1][:, place])
+            gate = torch.sigmoid(before)
+            hidden = before * gate
+            gates.append(gate * (1 + before - hidden))  # derivative of x · sigmoid(x)
+        energies = energies + (hidden @ self.output[:, place]).squeeze(-1)
+        back = gates[-1] * self.output[:, place].mT
+        for depth in reversed(range(1, len(self.hidden))):
+            back = gates[depth - 1] * (back @ self.weights[depth - 1][:, place].mT)
+        return energies, torch.baddbmm(direct, back, first.mT)
 
 
 def sum_over_atoms(energies: Tensor, graph: Graph) -> Tensor:

@@ -11,11 +11,9 @@ import torch
 from torch import Tensor
 
 from isoline.domain.structure import Structure
-from isoline_lab.graph import Graph, build_graph
+from isoline_lab.graph import VOIGT, Graph, build_graph
 from isoline_lab.potentials.baseline import Baseline
 from isoline_lab.potentials.prediction import Prediction
-
-VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 class Potential(ABC):
@@ -95,7 +93,7 @@ class GraphPotential(Potential):
             yield from self._predict_batch(batch)
 
     def _predict_batch(self, structures: Sequence[Structure]) -> Iterator[Prediction]:
-        graph = build_graph(structures, self.cutoff)
+        graph = build_graph(structures, max(self.cutoff, self.baseline.reach))
         learned = self.predict_graph(graph.to(dtype=self.dtype))
         known = self.baseline.predict_graph(graph)
         # Sums of large reference energies need float64 whatever the learned part uses.

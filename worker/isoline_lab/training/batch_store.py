@@ -7,10 +7,9 @@ from collections.abc import Generator, Iterator, Sequence
 import numpy as np
 
 from isoline.domain.structure import Frame
-from isoline_lab.descriptors.acsf import SymmetryFunctions
-from isoline_lab.descriptors.projection import Projection
 from isoline_lab.training.batches import Batch, build_batch
 from isoline_lab.training.epoch import Epoch
+from isoline_lab.training.learner import Learner
 
 # Derivatives of features fill this much memory before the rest is computed again in every epoch.
 BUDGET_BYTES = 4 * 2**30
@@ -25,14 +24,11 @@ class BatchStore:
 
     def __init__(
         self,
-        functions: SymmetryFunctions,
-        projection: Projection,
-        reference: np.ndarray,
+        learner: Learner,
         contents: Sequence[tuple[list[Frame], np.ndarray]],
         budget_bytes: int,
     ):
-        self.functions, self.projection, self.reference = functions, projection, reference
-        self.contents, self.budget_bytes = contents, budget_bytes
+        self.learner, self.contents, self.budget_bytes = learner, contents, budget_bytes
         self.stored: dict[int, Batch] = {}
 
     def __len__(self) -> int:
@@ -56,7 +52,7 @@ class BatchStore:
 
     def _build(self, index: int, sign: Epoch) -> Generator[Epoch, None, Batch]:
         frames, weights = self.contents[index]
-        steps = build_batch(self.functions, self.projection, frames, self.reference, weights)
+        steps = build_batch(self.learner, frames, weights)
         while True:
             try:
                 next(steps)

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from isoline.errors import InvalidInput
-from isoline_lab.descriptors.acsf import SymmetryFunctions
 from isoline_lab.descriptors.projection import Projection
-from isoline_lab.potentials.committee import Committee, functions_as_dict, functions_from_dict
+from isoline_lab.potentials.baseline import Baseline
+from isoline_lab.potentials.committee import FEATURES, Committee, family_of
 from isoline_lab.potentials.networks import MemberNetworks
+from isoline_lab.training.learner import Learner
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Checkpoint:
     """The state of a training after an epoch; orders and batches follow from the seed, so no generator is kept.
 
     data        names the structures and labels that were trained on
+    learner     features and baseline, which stay as they are
     weights     of the networks now
     average     of the weights over the last steps, which is what is validated and kept
     best        when the average was best
@@ -51,10 +53,7 @@ class Checkpoint:
     epoch: int
     data: str
     recipe: dict
-    functions: SymmetryFunctions
-    projection: Projection
-    reference: np.ndarray
-    warnings: tuple[str, ...]
+    learner: Learner
     hidden: tuple[int, ...]
     weights: dict[str, Tensor]
     average: dict[str, Tensor]
@@ -66,19 +65,21 @@ class Checkpoint:
     def networks(self, weights: dict[str, Tensor]) -> MemberNetworks:
         """Networks with these weights."""
         members = len(weights["offset"])
-        networks = MemberNetworks(members, len(self.functions.elements), self.projection.n_inputs, self.hidden)
+        learner = self.learner
+        networks = MemberNetworks(members, len(learner.features.elements), learner.projection.n_inputs, self.hidden)
         networks.load_state_dict(weights)
         return networks
 
     def committee(self) -> Committee:
         """The potentials as they were at the best epoch."""
+        learner = self.learner
         return Committee(
-            self.functions,
-            self.projection,
+            learner.features,
+            learner.projection,
             self.networks(self.best_weights),
-            self.reference,
+            learner.baseline,
             self.recipe,
-            self.warnings,
+            learner.warnings,
         )
 
     def to_bytes(self) -> bytes:
@@ -88,16 +89,17 @@ class Checkpoint:
             "epoch": self.epoch,
             "data": self.data,
             "recipe": self.recipe,
-            "functions": functions_as_dict(self.functions),
-            "reference": self.reference.tolist(),
-            "warnings": list(self.warnings),
+            "family": family_of(self.learner.features),
+            "features": self.learner.features.as_dict(),
+            "baseline": self.learner.baseline.as_dict(),
+            "warnings": list(self.learner.warnings),
             "hidden": list(self.hidden),
             "best": asdict(self.best),
             "step": self.step,
         }
         text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8).copy()
         tensors = {"about": torch.from_numpy(text)}
-        tensors |= {"mean": self.projection.mean, "matrix": self.projection.matrix}
+        tensors |= {"mean": self.learner.projection.mean, "matrix": self.learner.projection.matrix}
         for group in ("weights", "average", "best_weights", "optimiser"):
             tensors |= {f"{group}/{name}": tensor.clone() for name, tensor in getattr(self, group).items()}
         return safetensors.torch.save(tensors)
@@ -111,8 +113,12 @@ class Checkpoint:
         try:
             tensors = safetensors.torch.load(bytes(content))
             about = json.loads(tensors["about"].numpy().tobytes())
-            if about["format"] != FORMAT:
+            if about["format"] not in (1, FORMAT):
                 raise ValueError(f"format {about['format']}, this program reads {FORMAT}")
+            if about["format"] == 1:
+                elements = about["functions"]["elements"]
+                about |= {"family": "behler-parrinello", "features": about["functions"]}
+                about |= {"baseline": {"elements": elements, "energies": about["reference"]}}
             groups: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "best_weights": {}, "optimiser": {}}
             for key, tensor in tensors.items():
                 group, _, name = key.partition("/")
@@ -122,10 +128,12 @@ class Checkpoint:
                 epoch=about["epoch"],
                 data=about["data"],
                 recipe=about["recipe"],
-                functions=functions_from_dict(about["functions"]),
-                projection=Projection(tensors["mean"], tensors["matrix"]),
-                reference=np.array(about["reference"], dtype=np.float64),
-                warnings=tuple(about["warnings"]),
+                learner=Learner(
+                    FEATURES[about["family"]].from_dict(about["features"]),
+                    Projection(tensors["mean"], tensors["matrix"]),
+                    Baseline.from_dict(about["baseline"]),
+                    tuple(about["warnings"]),
+                ),
                 hidden=tuple(about["hidden"]),
                 best=Best(**about["best"]),
                 step=about["step"],

@@ -43,7 +43,7 @@ RIDGE = 1e-6
 BOOTSTRAP = 0.5
 
 # What makes the features and the shape of the networks: a warm start cannot change it.
-KEPT_WARM = ("family", "members", "cutoff", "n_radial", "n_angular", "inputs", "hidden")
+KEPT_WARM = ("family", "members", "cutoff", "inputs", "hidden")
 
 
 def fit(
@@ -99,9 +99,9 @@ def _begin(
             best=Best(),
             optimiser={},
         )
-    features = yield from prepare(recipe, train)
+    learner = yield from prepare(recipe, train)
     networks = MemberNetworks(
-        recipe.members, len(features.functions.elements), features.projection.n_inputs, recipe.hidden
+        recipe.members, len(learner.features.elements), learner.projection.n_inputs, recipe.hidden
     )
     networks.randomise(torch.Generator().manual_seed(recipe.seed))
     weights = _copied(networks.state_dict())
@@ -109,10 +109,7 @@ def _begin(
         epoch=0,
         data=data,
         recipe=described,
-        functions=features.functions,
-        projection=features.projection,
-        reference=features.reference,
-        warnings=features.warnings,
+        learner=learner,
         hidden=recipe.hidden,
         weights=weights,
         average=weights,
@@ -219,17 +216,13 @@ def _stores(
     if recipe.members == 1:
         weights = np.ones((1, len(train)))
     training = BatchStore(
-        state.functions,
-        state.projection,
-        state.reference,
+        state.learner,
         [([train[i] for i in b], weights[:, b]) for b in batches],
         BUDGET_BYTES,
     )
     groups = np.array_split(np.arange(len(validation)), -(-len(validation) // recipe.batch_size))
     held_out = BatchStore(
-        state.functions,
-        state.projection,
-        state.reference,
+        state.learner,
         [([validation[i] for i in b], np.ones((recipe.members, len(b)))) for b in groups],
         BUDGET_BYTES // 4,
     )
@@ -305,7 +298,7 @@ def _refuse_unusable(train: Sequence[Frame], validation: Sequence[Frame], recipe
 
 def _refuse_unlike(recipe: Train, start: Checkpoint, elements: set[int]) -> None:
     """A warm start keeps features and weights, so the recipe must ask for the same kind of potential."""
-    unknown = elements - set(start.functions.elements)
+    unknown = elements - set(start.learner.features.elements)
     if unknown:
         raise InvalidInput(
             f"the earlier model does not know {', '.join(chemical_symbols[z] for z in sorted(unknown))}",

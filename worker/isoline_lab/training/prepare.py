@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,14 +11,18 @@ from isoline.domain.recipe import Train
 from isoline.domain.structure import Frame
 from isoline.errors import InvalidInput
 from isoline_lab.descriptors.acsf import SymmetryFunctions, radial_grid
-from isoline_lab.descriptors.environments import gather_environments
-from isoline_lab.descriptors.projection import Derivatives, Projection, principal_inputs
+from isoline_lab.descriptors.acsf_map import AcsfMap
+from isoline_lab.descriptors.contraction import new_expansion
+from isoline_lab.descriptors.expansion import ClusterExpansion
+from isoline_lab.descriptors.feature_map import FeatureMap
+from isoline_lab.descriptors.projection import Projection, principal_inputs
 from isoline_lab.graph import build_graph
-from isoline_lab.potentials.reference import fit_reference
+from isoline_lab.potentials.baseline import fit_baseline
+from isoline_lab.training.batches import build_batch
 from isoline_lab.training.epoch import Epoch
-
-# Functions whose derivatives are formed at once when their sizes are measured; bounds memory.
-FUNCTIONS_AT_ONCE = 256
+from isoline_lab.training.learner import Learner
+from isoline_lab.training.linear import LinearFit
+from isoline_lab.training.loss import LossWeights
 
 # Environments per element from which principal directions and sizes of derivatives are estimated.
 SAMPLE_VALUES = 2000
@@ -27,35 +30,90 @@ SAMPLE_DERIVATIVES = 200
 ATOMS_AT_ONCE = 24
 FRAMES_AT_ONCE = 8
 
-# Of the shortest distance in the training set: where the grid of radial functions begins.
+# Atoms whose labels decide the linear potential that the networks start from.
+SAMPLE_LINEAR = 15_000
+RIDGE = 1e-4
+
+# Of the shortest distance in the training set: where the grid of radial symmetry functions begins.
 INNER = 0.9
 
 
-@dataclass(frozen=True, eq=False)
-class Features:
-    """What the networks will see.
-
-    functions   symmetry functions
-    projection  onto the inputs of the networks
-    reference   (elements,)  eV
-    warnings    for people
-    """
-
-    functions: SymmetryFunctions
-    projection: Projection
-    reference: np.ndarray
-    warnings: tuple[str, ...]
-
-
-def prepare(recipe: Train, frames: Sequence[Frame]) -> Generator[Epoch, None, Features]:
-    """Choose symmetry functions for a training set and measure how they vary in it.
-
-    The grid of radial functions starts a little below the shortest distance that occurs, so that none is wasted.
-    """
+def prepare(recipe: Train, frames: Sequence[Frame]) -> Generator[Epoch, None, Learner]:
+    """Choose features for a training set and measure how they vary in it."""
     elements = tuple(sorted({int(z) for frame in frames for z in np.unique(frame.structure.numbers)}))
     if not elements:
         raise InvalidInput("the training set has no atoms", hint="Import structures first.")
-    reference = fit_reference(frames, elements)
+    yield Epoch(stage="baseline")
+    baseline = fit_baseline(frames, elements, repulsion=recipe.repulsion, cutoff=recipe.cutoff)
+    if recipe.family == "behler-parrinello":
+        features = yield from _symmetry_functions(recipe, frames, elements)
+    else:
+        features = new_expansion(elements, recipe.cutoff, recipe.l_max, recipe.l_product, recipe.products)
+    mean, steepness, values = yield from _measure(recipe, features, frames)
+    parts = [principal_inputs(found, steep, recipe.inputs) for found, steep in zip(values, steepness, strict=True)]
+    projection = Projection(mean, torch.stack([matrix for _, matrix in parts]))
+    if isinstance(features, ClusterExpansion):
+        scaled = Projection(mean, torch.diag_embed(1 / steepness.clamp(min=1e-6 * float(steepness.max()))))
+        learner = Learner(features, scaled, baseline)
+        coefficients = yield from _linear_potential(recipe, learner, frames)
+        projection = supervised(projection, features.groups, scaled, coefficients, values)
+    return Learner(features, projection, baseline, baseline.warnings)
+
+
+def _linear_potential(recipe: Train, learner: Learner, frames: Sequence[Frame]) -> Generator[Epoch, None, torch.Tensor]:
+    """Coefficients (elements, inputs) of the linear potential of some frames."""
+    weights = LossWeights(recipe.energy_weight, recipe.force_weight, recipe.stress_weight)
+    linear = LinearFit(len(learner.features.elements), learner.projection.n_inputs, weights)
+    order = np.random.default_rng([recipe.seed, 5]).permutation(len(frames))
+    atoms = np.cumsum([len(frames[k]) for k in order])
+    chosen = order[: int(np.searchsorted(atoms, SAMPLE_LINEAR)) + 1]
+    for done in range(0, len(chosen), FRAMES_AT_ONCE):
+        part = [frames[k] for k in chosen[done : done + FRAMES_AT_ONCE]]
+        steps = build_batch(learner, part, np.ones((1, len(part))))
+        while True:
+            try:
+                next(steps)
+            except StopIteration as finished:
+                linear.add(finished.value)
+                break
+            yield Epoch(stage="linear potential", fraction=done / len(chosen))
+    return linear.solve(RIDGE)[0]
+
+
+def supervised(
+    projection: Projection,
+    groups: Sequence[slice],
+    scaled: Projection,
+    coefficients: torch.Tensor,
+    values: Sequence[torch.Tensor],
+) -> Projection:
+    """Adds the terms of a linear potential to a projection, one input for each group of features.
+
+    A network of such terms is an embedding function of learned densities, as in the embedded-atom method.
+
+    coefficients  (elements, features)  eV, of the scaled features
+    values        for each element (atoms, features): a sample
+    """
+    weights = torch.einsum("efi,ei->ef", scaled.matrix, coefficients)  # (elements, features) eV
+    terms = torch.stack([torch.zeros_like(weights).index_copy_(1, i, weights[:, i]) for i in map(_indices, groups)], 2)
+    spread = torch.stack([_spread(found, term) for found, term in zip(values, terms, strict=True)])
+    terms = terms / spread.clamp(min=1e-6)[:, None]
+    return Projection(projection.mean, torch.cat([projection.matrix, terms], dim=2))
+
+
+def _indices(group: slice) -> torch.Tensor:
+    return torch.arange(group.start, group.stop)
+
+
+def _spread(values: torch.Tensor, terms: torch.Tensor) -> torch.Tensor:
+    found = values.double() @ terms
+    return found.std(0, correction=0) if len(found) else torch.ones(terms.shape[1], dtype=torch.float64)
+
+
+def _symmetry_functions(
+    recipe: Train, frames: Sequence[Frame], elements: tuple[int, ...]
+) -> Generator[Epoch, None, AcsfMap]:
+    """The grid of radial functions starts a little below the shortest distance that occurs: none is wasted."""
     shortest = recipe.cutoff
     for done, frame in enumerate(frames):
         graph = build_graph([frame.structure], recipe.cutoff)
@@ -64,58 +122,41 @@ def prepare(recipe: Train, frames: Sequence[Frame]) -> Generator[Epoch, None, Fe
         if done % 16 == 0:
             yield Epoch(stage="neighbours", fraction=done / len(frames))
     inner = min(INNER * shortest, 0.5 * recipe.cutoff)
-    functions = SymmetryFunctions(
-        elements,
-        recipe.cutoff,
-        radial_grid(recipe.n_radial, inner, recipe.cutoff),
-        radial_grid(recipe.n_angular, inner, recipe.cutoff),
-    )
-    projection = yield from _measure(recipe, functions, frames)
-    return Features(functions, projection, reference.energies, reference.warnings)
+    radial, angular = (radial_grid(n, inner, recipe.cutoff) for n in (recipe.n_radial, recipe.n_angular))
+    return AcsfMap(SymmetryFunctions(elements, recipe.cutoff, radial, angular))
 
 
 def _measure(
-    recipe: Train, functions: SymmetryFunctions, frames: Sequence[Frame]
-) -> Generator[Epoch, None, Projection]:
-    """Principal directions and sizes of derivatives over random frames, until every element is well sampled."""
-    n_elements = len(functions.elements)
-    derivatives = _every_derivative(functions)
+    recipe: Train, features: FeatureMap, frames: Sequence[Frame]
+) -> Generator[Epoch, None, tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]]:
+    """How features vary over random frames, until every element is well sampled.
+
+    returns  means (elements, features), sizes of derivatives (elements, features) Å⁻¹, for each element a sample of
+             values (atoms, features)
+    """
+    n_elements = len(features.elements)
     values: list[list[torch.Tensor]] = [[] for _ in range(n_elements)]
-    squares = torch.zeros(n_elements, functions.n_features, dtype=torch.float64)
+    squares = torch.zeros(n_elements, features.n_features, dtype=torch.float64)
     sampled, steep_sampled = [0] * n_elements, [0] * n_elements
     order = np.random.default_rng([recipe.seed, 1]).permutation(len(frames))
     for indices in np.array_split(order, -(-len(order) // FRAMES_AT_ONCE)):
-        graph = build_graph([frames[index].structure for index in indices], functions.cutoff)
-        element = functions.element_index(graph.numbers)
-        environments = gather_environments(graph, element, functions.cutoff)
+        graph = build_graph([frames[index].structure for index in indices], features.cutoff)
+        element = features.element_index(graph.numbers)
+        done = sum(sampled) / (n_elements * SAMPLE_VALUES)
+        yield Epoch(stage="features", fraction=done)
+        found = features(graph)
         for place in range(n_elements):
             atoms = torch.nonzero(element == place).squeeze(1)[: SAMPLE_VALUES - sampled[place]]
             steep = atoms[: SAMPLE_DERIVATIVES - steep_sampled[place]]
             sampled[place] += len(atoms)
             steep_sampled[place] += len(steep)
-            done = sum(sampled) / (n_elements * SAMPLE_VALUES)
-            for part in atoms.split(16 * ATOMS_AT_ONCE):
-                values[place].append(functions.values(environments[part]))
-                yield Epoch(stage="features", fraction=done)
+            values[place].append(found[atoms])
             for part in steep.split(ATOMS_AT_ONCE):
-                for first, derivative in derivatives.items():
-                    squared = (derivative(environments[part]) ** 2).sum((0, 1, 2))
-                    squares[place, first : first + len(squared)] += squared
-                    yield Epoch(stage="features", fraction=done)
+                yield Epoch(stage="features", fraction=done)
+                squares[place] += features.steepness(graph, part)
         if min(sampled) >= SAMPLE_VALUES:
             break
     steepness = (squares / torch.tensor(steep_sampled).clamp(min=1)[:, None]).sqrt()
-    means, matrices = [], []
-    for parts, steep in zip(values, steepness, strict=True):
-        yield Epoch(stage="features", fraction=1.0)
-        mean, matrix = principal_inputs(torch.cat(parts), steep, recipe.inputs)
-        means.append(mean)
-        matrices.append(matrix)
-    return Projection(torch.stack(means), torch.stack(matrices))
-
-
-def _every_derivative(functions: SymmetryFunctions) -> dict[int, Derivatives]:
-    """Derivatives of the symmetry functions themselves, in blocks by the first function."""
-    every = torch.eye(functions.n_features, dtype=torch.float64)
-    firsts = range(0, functions.n_features, FUNCTIONS_AT_ONCE)
-    return {first: Derivatives(functions, every[:, first : first + FUNCTIONS_AT_ONCE]) for first in firsts}
+    samples = [torch.cat(parts) for parts in values]
+    means = torch.stack([found.mean(0) if len(found) else found.new_zeros(found.shape[1]) for found in samples])
+    return means, steepness, samples
