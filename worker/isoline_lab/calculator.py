@@ -12,17 +12,21 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 
 from isoline.domain.structure import Structure
 from isoline.errors import NotFound
-from isoline_lab.potentials.committee import Committee
+from isoline.statistics.calibration import Calibration
+from isoline_lab.potentials.files import load_potential
+from isoline_lab.potentials.potential import GraphPotential, Potential
 
 
 class IsolineCalculator(Calculator):
     """Energy, forces and stress as the mean over a committee, and how far its members disagree.
 
     model  a folder with model.safetensors and model.json, the path of either file, the files' contents by name,
-           or a Committee
+           or a Potential
+    dtype  of the learned part; float32 is enough for dynamics
 
     results: energy eV, free_energy eV, energies (atoms,) eV, forces (atoms, 3) eV/Å, stress (6,) eV/Å³,
-    force_spread (atoms,) eV/Å, energy_spread eV/atom; spreads are NaN for a single member.
+    force_spread (atoms,) eV/Å, energy_spread eV/atom; spreads are NaN for a single member, and calibrated to be the
+    expected errors where the model was calibrated.
 
     Raises InvalidInput for other files, and at a calculation for elements that the model does not know.
     """
@@ -37,10 +41,16 @@ class IsolineCalculator(Calculator):
         "energy_spread",
     )
 
-    def __init__(self, model: Committee | Mapping[str, bytes] | str | PathLike, **parameters):
+    def __init__(
+        self,
+        model: Potential | Mapping[str, bytes] | str | PathLike,
+        dtype: torch.dtype = torch.float64,
+        **parameters,
+    ):
         super().__init__(**parameters)
-        committee = model if isinstance(model, Committee) else Committee.load(_files(model))
-        self.committee = committee.to(torch.float64)
+        potential = model if isinstance(model, Potential) else load_potential(_files(model))
+        self.potential = potential.to(dtype) if isinstance(potential, GraphPotential) else potential
+        self.calibration = Calibration.from_dict(getattr(potential, "calibration", {}) or {})
 
     def calculate(
         self,
@@ -51,19 +61,23 @@ class IsolineCalculator(Calculator):
         """Fill `results` for the atoms as they are."""
         super().calculate(atoms, properties, system_changes)
         structure = Structure(self.atoms.numbers, self.atoms.positions, self.atoms.cell.array, self.atoms.pbc)
-        (prediction,) = self.committee.predict([structure])
+        (prediction,) = self.potential.predict([structure])
         self.results = {
             "energy": prediction.mean_energy,
             "free_energy": prediction.mean_energy,
             "energies": prediction.atom_energies.mean(0),
             "forces": prediction.mean_forces,
-            "force_spread": prediction.force_spread,
-            "energy_spread": prediction.energy_spread,
+            "force_spread": _calibrated(self.calibration.forces, prediction.force_spread, structure.numbers),
+            "energy_spread": _calibrated(self.calibration.energy, prediction.energy_spread),
         }
         if prediction.stress is not None:
             self.results["stress"] = prediction.mean_stress
         elif "stress" in properties:
             raise PropertyNotImplementedError("stress needs a cell and a periodic direction")
+
+
+def _calibrated(calibration, spread, *numbers):
+    return spread if calibration is None else calibration.spread(spread, *numbers)
 
 
 def _files(model: Mapping[str, bytes] | str | PathLike) -> Mapping[str, bytes]:

@@ -154,6 +154,17 @@ class Train(Recipe):
     batch_size: int = Field(8, ge=1, le=4096, description="Structures per step")
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Largest step of the optimiser")
     weight_decay: float = Field(0.1, ge=0, description="Pull of the network's weights towards zero")
+    weighting: Literal["noise", "fixed"] = Field(
+        "noise",
+        description="Weights of labels: from their estimated noise, times those below, or those below alone",
+        json_schema_extra=only("body-ordered", "behler-parrinello"),
+    )
+    force_priority: float = Field(
+        8.0,
+        gt=0,
+        description="How many times more forces count than their noise says",
+        json_schema_extra=only("body-ordered", "behler-parrinello"),
+    )
     energy_weight: float = Field(1.0, ge=0, description="Weight of squared energy errors, per atom")
     force_weight: float = Field(1.0, ge=0, description="Weight of squared force errors, per component")
     stress_weight: float = Field(0.1, ge=0, description="Weight of squared stress errors times volume, per atom")

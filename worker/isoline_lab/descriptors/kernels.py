@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -13,8 +14,20 @@ from functools import lru_cache
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("expansion.c")
-FLAGS = ("-std=gnu11", "-O3", "-march=native", "-ffast-math", "-mprefer-vector-width=512", "-shared", "-fPIC")
 COMPILERS = ("cc", "gcc", "clang")
+
+# -ffast-math without what it does to others: linked with it, a library of GCC before 13 makes the whole process round
+# the smallest numbers to zero.
+FAST_MATH = (
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-signed-zeros",
+    "-fassociative-math",
+    "-freciprocal-math",
+    "-ffinite-math-only",
+)
+WIDEST = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
+FLAGS = ("-std=gnu11", "-O3", "-march=native", *FAST_MATH, *WIDEST, "-shared", "-fPIC")
 
 
 @lru_cache
@@ -40,7 +53,12 @@ def load(**shape: int | str) -> ctypes.CDLL | None:
             _say_once(f"{compiler} failed: {done.stderr.strip().splitlines()[-1:]}")
             return None
         built.replace(library)  # another process may be building the same
-    return ctypes.CDLL(str(library))
+    try:
+        return ctypes.CDLL(str(library))
+    except OSError as error:  # a damaged file, or a folder from which no code may run
+        library.unlink(missing_ok=True)
+        _say_once(f"compiled code cannot be loaded: {error}")
+        return None
 
 
 def _folder() -> Path:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import asdict
 from itertools import count
 
 import numpy as np
+from ase.data import chemical_symbols
 from sqlalchemy import Connection
 
 from isoline.domain.artifact import ArtifactKind
@@ -14,12 +16,15 @@ from isoline.domain.job import Job
 from isoline.domain.recipe import Train
 from isoline.domain.structure import Frame
 from isoline.errors import InvalidInput
-from isoline.services import library
+from isoline.services import leaks, library
 from isoline.store import artifacts
 from isoline.workbench import Workbench
 
 from ..journal import Journal
-from ..training.fit import Checkpoint, fit
+from ..potentials.dimer import attractive_pairs
+from ..training.calibrate import calibrate, with_calibration
+from ..training.cost import measure_cost
+from ..training.fit import fit, read_checkpoint
 from ..training.partition import TRAIN, VALIDATION, partition, strongest
 
 CHECKPOINT_S = 5.0
@@ -59,8 +64,13 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
         + (f", {unlabelled} without labels left out" if unlabelled else "")
     )
 
+    labelled = np.where([frame.label.empty for frame in frames], 0, roles).astype(np.uint8)
+    leaked = leaks.check_training(bench, ids, labelled)
+    for warning in leaked.warnings():
+        journal.log(f"warning: {warning}")
+
     saved = journal.last_checkpoint()
-    start = Checkpoint.from_bytes(saved or weights) if saved or weights else None
+    start = read_checkpoint(saved or weights) if saved or weights else None
     if saved:
         journal.log(f"going on from the checkpoint of epoch {start.epoch}")
     began, written = time.monotonic(), time.monotonic()
@@ -83,9 +93,13 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
     committee = state.committee()
     for warning in committee.warnings:
         journal.log(f"warning: {warning}")
+    took = time.monotonic() - began
+    journal.progress(1.0, "calibrating spreads")
+    calibration = calibrate(committee, validation)
+    journal.progress(1.0, "measuring the cost")
+    cost = measure_cost(committee, [frame.structure for frame in training])
     # Nothing is learned from a structure without labels; what the model started from had learned stays learned.
-    own = np.where([frame.label.empty for frame in frames], 0, roles).astype(np.uint8)
-    all_ids, all_roles = strongest(np.concatenate([ids, known_ids]), np.concatenate([own, known_roles]))
+    all_ids, all_roles = strongest(np.concatenate([ids, known_ids]), np.concatenate([labelled, known_roles]))
     summary = {
         "n_train": len(training),
         "n_validation": len(validation),
@@ -96,13 +110,20 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
         "best_epoch": state.best.epoch,
         "validation_energy_rmse": _number(state.best.energy_rmse),
         "validation_force_rmse": _number(state.best.force_rmse),
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(took, 1),
+        "family": committee.family,
+        "receptive_field": committee.receptive_field,
+        "cost": asdict(cost),
+        "calibration": calibration.as_dict(),
+        "leaks": leaked.summary(),
+        "noise": getattr(state, "noise", None) and asdict(state.noise),
+        "attractive_pairs": [[chemical_symbols[z] for z in curve.numbers] for curve in attractive_pairs(committee)],
         "used": {
             "energy": sum(frame.label.energy is not None for frame in training),
             "forces": sum(frame.label.forces is not None for frame in training),
             "stress": sum(frame.label.stress is not None for frame in training),
         },
-        "warnings": list(committee.warnings),
+        "warnings": [*committee.warnings, *leaked.warnings()],
     }
     with journal.write() as connection:
         id = artifacts.add(
@@ -117,7 +138,7 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
             parent=begun.id if begun else None,
             job=job.id,
             columns={"structure_id": all_ids, "role": all_roles},
-            files=committee.save() | {"checkpoint": state.to_bytes()},
+            files=with_calibration(committee.save(), calibration) | {"checkpoint": state.to_bytes()},
         )
     return {"model": id, **summary}
 

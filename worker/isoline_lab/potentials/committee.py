@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor

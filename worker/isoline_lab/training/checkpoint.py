@@ -15,25 +15,11 @@ from isoline_lab.descriptors.projection import Projection
 from isoline_lab.potentials.baseline import Baseline
 from isoline_lab.potentials.committee import FEATURES, Committee, family_of
 from isoline_lab.potentials.networks import MemberNetworks
+from isoline_lab.training.best import Best
 from isoline_lab.training.learner import Learner
+from isoline_lab.training.noise import Noise
 
 FORMAT = 2
-
-
-@dataclass(frozen=True)
-class Best:
-    """The epoch with the lowest validation loss so far, and the committee's errors there.
-
-    epoch        0 before the first
-    loss         mean over members
-    energy_rmse  eV/atom, of the committee's mean; NaN without energies
-    force_rmse   eV/Å, likewise
-    """
-
-    epoch: int = 0
-    loss: float = float("inf")
-    energy_rmse: float = float("nan")
-    force_rmse: float = float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +32,7 @@ class Checkpoint:
     average     of the weights over the last steps, which is what is validated and kept
     best        when the average was best
     best_weights  and what it was
+    noise       of the labels; None where it was not estimated
     optimiser   first and second moments, by name
     step        optimiser steps taken
     """
@@ -59,6 +46,7 @@ class Checkpoint:
     average: dict[str, Tensor]
     best: Best
     best_weights: dict[str, Tensor]
+    noise: Noise | None = None
     optimiser: dict[str, Tensor] = field(default_factory=dict)
     step: int = 0
 
@@ -95,6 +83,7 @@ class Checkpoint:
             "warnings": list(self.learner.warnings),
             "hidden": list(self.hidden),
             "best": asdict(self.best),
+            "noise": asdict(self.noise) if self.noise else None,
             "step": self.step,
         }
         text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8).copy()
@@ -136,6 +125,7 @@ class Checkpoint:
                 ),
                 hidden=tuple(about["hidden"]),
                 best=Best(**about["best"]),
+                noise=Noise(**about["noise"]) if about.get("noise") else None,
                 step=about["step"],
                 **groups,
             )

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from isoline_lab.potentials.committee import Committee
-from isoline_lab.training.checkpoint import Best, Checkpoint
+from isoline_lab.potentials.potential import Potential
+from isoline_lab.training.best import Best
+from isoline_lab.training.state import State
 
 NOTHING = np.zeros(0)
 
@@ -42,7 +43,7 @@ class Epoch:
     best: bool = False
     record: Best = field(default_factory=Best)
     seconds: float = 0.0
-    state: Checkpoint | None = field(default=None, repr=False)
+    state: State | None = field(default=None, repr=False)
 
     @property
     def progress(self) -> float:
@@ -63,10 +64,10 @@ class Epoch:
         """eV/Å, likewise."""
         return self.record.force_rmse
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> State:
         """The whole state after this epoch."""
         return self.state
 
-    def committee(self) -> Committee:
+    def committee(self) -> Potential:
         """The potentials as they were at the best epoch so far."""
         return self.state.committee()

@@ -14,7 +14,7 @@ from isoline.errors import InvalidInput
 from isoline_lab.potentials.baseline import Baseline
 from isoline_lab.potentials.message_network import MessageNetwork
 from isoline_lab.potentials.message_passing import FAMILY, MessagePassing, new_network
-from isoline_lab.training.checkpoint import Best
+from isoline_lab.training.best import Best
 
 FORMAT = 1
 

@@ -21,7 +21,7 @@ from isoline_lab.descriptors.environments import gather_environments
 from isoline_lab.potentials.baseline import Baseline, fit_baseline
 from isoline_lab.potentials.message_network import MessageNetwork
 from isoline_lab.potentials.message_passing import new_network
-from isoline_lab.training.checkpoint import Best
+from isoline_lab.training.best import Best
 from isoline_lab.training.clipped_adam import ClippedAdam
 from isoline_lab.training.epoch import Epoch
 from isoline_lab.training.message_batches import (
