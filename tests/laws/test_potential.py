@@ -16,7 +16,7 @@ from isoline_lab.graph import build_graph
 from isoline_lab.potentials.committee import Committee
 from isoline_lab.potentials.prediction import Prediction
 
-from .conftest import structure_of
+from .conftest import STRUCTURES, random_committee, structure_of
 
 # Round-off of sums of some hundred terms of size one.
 EXACT = {"atol": 1e-10, "rtol": 0}
@@ -82,6 +82,12 @@ def test_forces_of_a_structure_sum_to_zero(committee, atoms):
     np.testing.assert_allclose(prediction.forces.sum(1), 0.0, **EXACT)
 
 
+def test_forces_on_a_molecule_do_not_turn_it(committee):
+    system = STRUCTURES["molecule"]()
+    (prediction,) = predict(committee, system)
+    np.testing.assert_allclose(np.cross(system.positions, prediction.forces).sum(1), 0.0, **EXACT)
+
+
 def test_stress_is_the_energy_gradient_with_respect_to_strain_per_volume(committee, salt):
     voigt = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
     numerical = energy_differences(committee, [strained(salt, *which) for which in voigt]) / salt.get_volume()
@@ -120,6 +126,18 @@ def test_two_atoms_beyond_the_cutoff_do_not_see_each_other(committee):
     np.testing.assert_array_equal(both.forces, 0.0)
 
 
+def test_an_atom_matters_as_far_as_the_cutoff_and_no_further(committee):
+    def chain(shift: float) -> Atoms:
+        return Atoms("HOCSi", positions=[[0, 0, 0], [0, 0, 1.5], [0, 0, 3.0], [0, 0, 1.4 + committee.cutoff + shift]])
+
+    before, after = predict(committee, chain(0.0), chain(0.05))
+    assert (np.abs(after.atom_energies - before.atom_energies)[:, 2:] > 1e-8).all()
+    # From 1.4 Å beyond the cutoff the first atom sees nothing of it, nor does the second once it is beyond its own.
+    np.testing.assert_array_equal(after.atom_energies[:, 0], before.atom_energies[:, 0])
+    gone, further = predict(committee, chain(0.2), chain(0.3))
+    np.testing.assert_array_equal(gone.atom_energies[:, 1], further.atom_energies[:, 1])
+
+
 def test_energy_and_forces_are_continuous_at_the_cutoff(committee):
     def trio(distance: float) -> Atoms:
         return Atoms("HOC", positions=[[0, 0, 0], [0, 0, distance], [1.5, 0, 0]])
@@ -137,11 +155,44 @@ def test_forces_and_virial_equal_those_of_automatic_differentiation(committee, a
     strain = torch.zeros(1, 3, 3, dtype=torch.float64, requires_grad=True)
     positions = graph.positions.clone().requires_grad_()
     energies = committee.atom_energies(replace(graph, positions=positions).strained(strain)).sum(1)
-    _, forces, virial = committee.predict_graph(graph)
+    found = committee.predict_graph(graph)
     for member in range(committee.members):
         slopes = torch.autograd.grad(energies[member], (positions, strain), retain_graph=True)
-        torch.testing.assert_close(-forces[member], slopes[0], atol=1e-10, rtol=0)
-        torch.testing.assert_close(virial[member], slopes[1], atol=1e-10, rtol=0)
+        torch.testing.assert_close(-found.forces[member], slopes[0], atol=1e-10, rtol=0)
+        torch.testing.assert_close(found.virial[member], slopes[1], atol=1e-10, rtol=0)
+
+
+def test_members_together_are_the_members_alone(committee, atoms):
+    (together,) = predict(committee, atoms)
+    for index in range(committee.members):
+        (alone,) = predict(committee.member(index), atoms)
+        np.testing.assert_allclose(alone.energy, together.energy[[index]], **EXACT)
+        np.testing.assert_allclose(alone.forces, together.forces[[index]], **EXACT)
+    assert (np.ptp(together.energy, axis=0) > 0.01).all()
+
+
+@pytest.mark.parametrize("members", [1, 8, 9, 32])
+def test_a_committee_may_have_any_size(members, salt):
+    committee = random_committee("body-ordered", (11, 17), members=members)
+    (together,) = predict(committee, salt)
+    (last,) = predict(committee.member(members - 1), salt)
+    assert together.forces.shape == (members, len(salt), 3)
+    np.testing.assert_allclose(last.forces, together.forces[-1:], **EXACT)
+    np.testing.assert_allclose(last.stress, together.stress[-1:], **EXACT)
+
+
+def test_single_precision_is_good_for_dynamics(committee, atoms):
+    (double,), (single,) = predict(committee, atoms), predict(committee.to(torch.float32), atoms)
+    np.testing.assert_allclose(single.forces, double.forces, atol=1e-4)
+    np.testing.assert_allclose(single.energy / len(atoms), double.energy / len(atoms), atol=1e-4)
+
+
+def test_saved_and_loaded_it_predicts_the_same(committee, atoms):
+    again = Committee.load(committee.save())
+    before, after = predict(committee, atoms)[0], predict(again, atoms)[0]
+    np.testing.assert_allclose(after.energy, before.energy, **EXACT)
+    np.testing.assert_allclose(after.forces, before.forces, **EXACT)
+    assert again.family == committee.family
 
 
 def test_atoms_energies_sum_to_the_energy(committee, atoms):

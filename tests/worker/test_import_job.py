@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 import pytest
 from awaiting import finish
-from sqlalchemy import insert
 
 from isoline.domain.actor import OWNER, Actor
 from isoline.domain.contract import Contract
@@ -16,9 +14,7 @@ from isoline.errors import Cancelled, InvalidInput, NotAllowed, NotFound
 from isoline.jobs import ledger
 from isoline.jobs.ledger import Standing
 from isoline.jobs.submit import submit
-from isoline.jobs.workers import database_now
 from isoline.services import intake, library, work
-from isoline.store.tables import worker
 from isoline_lab.jobs.intake import bring_in
 from isoline_lab.jobs.sample import make_sample
 from isoline_lab.journal import Journal
@@ -40,25 +36,12 @@ class CancelledWhileStoring(Journal):
 
 
 @pytest.fixture
-def hold(bench):
+def hold(bench, living_worker):
     """Take a job for a process on a living worker, and give its pen."""
-    with bench.write() as connection:
-        connection.execute(
-            insert(worker).values(
-                executor_id="worker",
-                host="elsewhere",
-                pid=1,
-                queues=["cpu"],
-                device="",
-                state="alive",
-                started=datetime.now(UTC),
-                beat=database_now(connection),
-            )
-        )
 
     def take(record, pen: type[Journal] = Journal) -> Journal:
         with bench.write() as connection:
-            assert ledger.begin(connection, record.id, record.attempt, "worker", "token") == Standing.HOLDS
+            assert ledger.begin(connection, record.id, record.attempt, living_worker, "token") == Standing.HOLDS
         return pen(bench, record, "token")
 
     return take

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from isoline.domain.actor import OWNER
 from isoline.domain.job import JobState
@@ -15,32 +14,18 @@ from isoline.errors import Cancelled
 from isoline.jobs import ledger
 from isoline.jobs.ledger import Standing
 from isoline.jobs.submit import submit
-from isoline.jobs.workers import database_now
 from isoline.services import work
-from isoline.store.tables import job, job_checkpoint, worker
+from isoline.store.tables import job, job_checkpoint
 from isoline_lab.journal import Journal
 
 
 @pytest.fixture
-def hold(bench):
+def hold(bench, living_worker):
     """Take a job for a process of the given token, and give its pen."""
-    with bench.write() as connection:
-        connection.execute(
-            insert(worker).values(
-                executor_id="worker",
-                host="elsewhere",
-                pid=1,
-                queues=["cpu"],
-                device="",
-                state="alive",
-                started=datetime.now(UTC),
-                beat=database_now(connection),
-            )
-        )
 
     def take(record, token: str) -> Journal:
         with bench.write() as connection:
-            assert ledger.begin(connection, record.id, record.attempt, "worker", token) == Standing.HOLDS
+            assert ledger.begin(connection, record.id, record.attempt, living_worker, token) == Standing.HOLDS
         return Journal(bench, record, token)
 
     return take

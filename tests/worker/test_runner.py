@@ -7,10 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import insert
 
 from isoline.domain.actor import OWNER
 from isoline.domain.job import JobState
@@ -19,9 +17,7 @@ from isoline.errors import InvalidInput
 from isoline.jobs import ledger
 from isoline.jobs.submit import submit
 from isoline.jobs.worker_process import environment
-from isoline.jobs.workers import database_now
 from isoline.services import work
-from isoline.store.tables import worker
 from isoline.workbench import Settings, Workbench
 from isoline_lab import runner
 
@@ -49,28 +45,16 @@ GOOD, REFUSED, BROKEN, MEANWHILE = ({"sample": function} for function in (good, 
 
 
 @pytest.fixture
-def begun(bench):
+def begun(bench, living_worker):
     """A job that a process named "token" holds."""
     job = submit(bench, OWNER, Sample(name="silicon"), title="Silicon")
-    take(bench, job)
+    take(bench, job, living_worker)
     return job
 
 
-def take(bench, job) -> None:
+def take(bench, job, name: str) -> None:
     with bench.write() as connection:
-        connection.execute(
-            insert(worker).values(
-                executor_id="worker",
-                host="elsewhere",
-                pid=1,
-                queues=["cpu"],
-                device="",
-                state="alive",
-                started=datetime.now(UTC),
-                beat=database_now(connection),
-            )
-        )
-        ledger.begin(connection, job.id, job.attempt, "worker", "token")
+        ledger.begin(connection, job.id, job.attempt, name, "token")
 
 
 def run(bench, job, table: str) -> int:
@@ -111,9 +95,9 @@ def test_a_job_cancelled_meanwhile_stays_cancelled(bench, begun):
     assert (job.state, job.result) == (JobState.CANCELLED, None)
 
 
-def test_work_of_an_unknown_kind_fails_with_a_hint(bench):
+def test_work_of_an_unknown_kind_fails_with_a_hint(bench, living_worker):
     job = submit(bench, OWNER, Train(version=1), title="train")
-    take(bench, job)
+    take(bench, job, living_worker)
     run(bench, job, "GOOD")
     assert "cannot do jobs of kind 'train'" in work.job(bench, job.id).error["message"]
 
@@ -128,12 +112,12 @@ RUN = {"sample": sleep}
 
 
 @pytest.fixture
-def sleeping(tmp_path):
+def sleeping(tmp_path, hire):
     """A job asleep in its process, on a lease of two seconds."""
     (tmp_path / "sleeper.py").write_text(SLEEPER)
     bench = Workbench.open(Settings.at(tmp_path / "home", lease_s=2.0))
     job = submit(bench, OWNER, Sample(name="silicon"), title="Silicon")
-    take(bench, job)
+    take(bench, job, hire(bench))
     process = subprocess.Popen(
         [sys.executable, "-m", "isoline_lab.runner", str(job.id), "token", "--functions", "sleeper:RUN"],
         env=environment(bench.settings) | {"PYTHONPATH": str(tmp_path)},
