@@ -15,11 +15,12 @@ from . import doctor as checks
 from .domain.actor import OWNER
 from .domain.contract import Contract
 from .domain.recipe import AcsfDescriptor, Adopt, Describe, Evaluate, SoapDescriptor, Train
+from .domain.written import choices
 from .errors import InvalidInput
 from .services import accounts, accuracy, guests, intake, library, training, work
 from .services import leaks as leak_check
 from .statistics.twins import NEAR
-from .terminal import Group, answer, finish, open_workbench, progress, recipe_fields, validated
+from .terminal import Group, answer, finish, open_workbench, progress, recipe_fields, refuse_unused, validated
 from .workbench import Settings, Workbench, is_loopback
 
 
@@ -141,15 +142,27 @@ def describe(dataset: str, descriptor: str, wait: bool, as_json: bool) -> None:
 @click.argument("dataset")
 @click.option("--test", help="Dataset to evaluate the model on afterwards.")
 @click.option("--recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="JSON file with a recipe.")
-@click.option("--family")
-@click.option("--members", type=click.IntRange(1, 32))
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One field of the recipe.")
+@click.option("--family", type=click.Choice(choices(Train.model_fields["family"])), help="Kind of potential.")
+@click.option(
+    "--accuracy",
+    type=click.Choice(choices(Train.model_fields["accuracy"])),
+    help="Preset of the family: sizes and length of training where they are not given.",
+)
+@click.option("--members", type=click.IntRange(1, 32), help="Potentials in the committee.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="One field of the recipe, such as cutoff=6, hidden=32,32 or repulsion=no.",
+)
 @click.option("--wait/--no-wait", default=False)
 def train(
     dataset: str,
     test: str | None,
     recipe: Path | None,
     family: str | None,
+    accuracy: str | None,
     members: int | None,
     settings: tuple[str, ...],
     wait: bool,
@@ -159,9 +172,11 @@ def train(
     bench = open_workbench()
     version = library.find_version(bench, dataset)
     tested = library.find_version(bench, test).id if test else None
-    fields = recipe_fields(recipe, settings) | {"version": version.id}
-    fields |= {key: value for key, value in {"family": family, "members": members}.items() if value is not None}
-    jobs = training.train(bench, OWNER, validated(Train, fields), test=tested)
+    fields = recipe_fields(recipe, settings, Train) | {"version": version.id}
+    options = {"family": family, "accuracy": accuracy, "members": members}
+    asked = validated(Train, fields | {key: value for key, value in options.items() if value is not None})
+    refuse_unused(Train, settings, asked.family)
+    jobs = training.train(bench, OWNER, asked, test=tested)
     done = finish(bench, jobs, wait)[0]
     found: dict = {"model": (done.result or {}).get("model"), "job": done.id}
     for key in ("seconds", "n_train", "n_validation"):

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from .domain.job import ENDED, Job, JobState
+from .domain.written import faults, read, used
 from .errors import KINDS, InvalidInput, IsolineError
 from .jobs.worker_process import ensure_worker
 from .services import work
@@ -79,8 +81,8 @@ def _followed(states: Iterator[Job]) -> Job:
     return job
 
 
-def recipe_fields(file: Path | None, settings: tuple[str, ...]) -> dict:
-    """Fields from a JSON file, then from KEY=VALUE."""
+def recipe_fields(file: Path | None, settings: tuple[str, ...], kind: type[BaseModel] | None = None) -> dict:
+    """Fields from a JSON file, then from KEY=VALUE, written as JSON or plainly, as the fields of `kind` are."""
     fields: dict = {}
     if file is not None:
         try:
@@ -97,11 +99,34 @@ def recipe_fields(file: Path | None, settings: tuple[str, ...]) -> dict:
         key, separator, value = setting.partition("=")
         if not separator:
             raise click.UsageError(f"--set wants KEY=VALUE, got '{setting}'")
-        try:
-            fields[key] = json.loads(value)
-        except ValueError:
-            fields[key] = value
+        fields[key] = _setting(kind.model_fields.get(key) if kind else None, value)
     return fields
+
+
+def refuse_unused(kind: type[BaseModel], settings: tuple[str, ...], family: str) -> None:
+    """Raises InvalidInput where a family does not look at a field that was asked for: it would change nothing."""
+    names = [name for setting in settings if (name := setting.partition("=")[0]) in kind.model_fields]
+    useless = [name for name in names if not used(kind, name, family)]
+    if useless:
+        allowed = ", ".join(name for name in kind.model_fields if name != "kind" and used(kind, name, family))
+        raise InvalidInput(
+            f"{family} potentials have no {', no '.join(useless)}", hint=f"Fields of this family are: {allowed}."
+        )
+
+
+def _setting(field: FieldInfo | None, text: str) -> object:
+    """What KEY=text gives; 2026 is a name where the field is a text, and a number elsewhere."""
+    if field is None:
+        return _json(text)
+    found = text if field.annotation is str else read(field, text)
+    return _json(text) if found is text and field.annotation is not str else found
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def validated(kind, fields: dict):
@@ -109,9 +134,10 @@ def validated(kind, fields: dict):
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
-        faults = [{"field": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
         names = ", ".join(kind.model_fields)
-        raise InvalidInput("the recipe cannot be used", hint=f"Its fields are: {names}.", details=faults) from None
+        raise InvalidInput(
+            "the recipe cannot be used", hint=f"Its fields are: {names}.", details=faults(error)
+        ) from None
 
 
 def _fault_line(fault: dict) -> str:
