@@ -49,7 +49,7 @@ def prepare(recipe: Train, frames: Sequence[Frame]) -> Generator[Epoch, None, Le
         features = yield from _symmetry_functions(recipe, frames, elements)
     else:
         features = new_expansion(elements, recipe.cutoff, recipe.l_max, recipe.l_product, recipe.products)
-    mean, steepness, values = yield from _measure(recipe, features, frames)
+    mean, steepness, values = yield from measure(recipe, features, frames)
     parts = [principal_inputs(found, steep, recipe.inputs) for found, steep in zip(values, steepness, strict=True)]
     projection = Projection(mean, torch.stack([matrix for _, matrix in parts]))
     if isinstance(features, ClusterExpansion):
@@ -126,7 +126,7 @@ def _symmetry_functions(
     return AcsfMap(SymmetryFunctions(elements, recipe.cutoff, radial, angular))
 
 
-def _measure(
+def measure(
     recipe: Train, features: FeatureMap, frames: Sequence[Frame]
 ) -> Generator[Epoch, None, tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]]:
     """How features vary over random frames, until every element is well sampled.
