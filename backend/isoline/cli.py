@@ -175,7 +175,7 @@ def train(
     fields = recipe_fields(recipe, settings, Train) | {"version": version.id}
     options = {"family": family, "accuracy": accuracy, "members": members}
     asked = validated(Train, fields | {key: value for key, value in options.items() if value is not None})
-    refuse_unused(Train, settings, asked.family)
+    refuse_unused(asked, settings)
     jobs = training.train(bench, OWNER, asked, test=tested)
     done = finish(bench, jobs, wait)[0]
     found: dict = {"model": (done.result or {}).get("model"), "job": done.id}

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from .domain.job import ENDED, Job, JobState
+from .domain.recipe import Train
 from .domain.written import faults, read, used
 from .errors import KINDS, InvalidInput, IsolineError
 from .jobs.worker_process import ensure_worker
@@ -103,14 +104,16 @@ def recipe_fields(file: Path | None, settings: tuple[str, ...], kind: type[BaseM
     return fields
 
 
-def refuse_unused(kind: type[BaseModel], settings: tuple[str, ...], family: str) -> None:
-    """Raises InvalidInput where a family does not look at a field that was asked for: it would change nothing."""
-    names = [name for setting in settings if (name := setting.partition("=")[0]) in kind.model_fields]
-    useless = [name for name in names if not used(kind, name, family)]
+def refuse_unused(recipe: Train, settings: tuple[str, ...]) -> None:
+    """Raises InvalidInput where the recipe's family does not look at a field that was asked for: it changes nothing."""
+    looked_at = [name for name in Train.model_fields if used(Train, name, recipe.family, recipe.head)]
+    asked = [setting.partition("=")[0] for setting in settings]
+    useless = [name for name in asked if name in Train.model_fields and name not in looked_at]
     if useless:
-        allowed = ", ".join(name for name in kind.model_fields if name != "kind" and used(kind, name, family))
+        linear = " with a linear head" if "head" in looked_at and recipe.head == "linear" else ""
         raise InvalidInput(
-            f"{family} potentials have no {', no '.join(useless)}", hint=f"Fields of this family are: {allowed}."
+            f"{recipe.family} potentials{linear} have no {', no '.join(useless)}",
+            hint=f"Fields of these are: {', '.join(name for name in looked_at if name != 'kind')}.",
         )
 
 

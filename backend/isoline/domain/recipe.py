@@ -57,21 +57,34 @@ class Describe(Recipe):
     seed: int = Field(0, ge=0)
 
 
+CLASSIC: dict[str, Any] = {"members": 4, "cutoff": 5.0, "hidden": (32, 32), "weight_decay": 0.1, "weighting": "fixed"}
+
+MESSAGES: dict[str, Any] = {
+    "members": 4,
+    "cutoff": 5.0,
+    "l_max": 2,
+    "hidden": (16,),
+    "batch_size": 2,
+    "learning_rate": 0.03,
+    "weight_decay": 0.1,
+    "weighting": "fixed",
+}
+
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "body-ordered": {
-        "fast": {"inputs": 96, "epochs": 40, "hidden": (32,)},
-        "balanced": {"inputs": 192, "epochs": 80},
-        "accurate": {"inputs": 320, "epochs": 160, "members": 8},
+        "fast": {"inputs": 96, "epochs": 25, "hidden": (32,)},
+        "balanced": {"inputs": 240, "epochs": 40},
+        "accurate": {"inputs": 400, "epochs": 60, "cutoff": 6.0},
     },
     "behler-parrinello": {
-        "fast": {"inputs": 96, "epochs": 50},
-        "balanced": {"inputs": 128, "epochs": 100},
-        "accurate": {"inputs": 192, "epochs": 200, "members": 8},
+        "fast": CLASSIC | {"inputs": 96, "epochs": 50},
+        "balanced": CLASSIC | {"inputs": 128, "epochs": 100},
+        "accurate": CLASSIC | {"inputs": 192, "epochs": 200, "members": 8},
     },
     "message-passing": {
-        "fast": {"epochs": 60, "channels": 16, "hidden": (16,), "batch_size": 4, "learning_rate": 1e-2},
-        "balanced": {"epochs": 120, "channels": 32, "hidden": (16,), "batch_size": 4, "learning_rate": 1e-2},
-        "accurate": {"epochs": 300, "channels": 64, "hidden": (32,), "batch_size": 4, "learning_rate": 1e-2},
+        "fast": MESSAGES | {"epochs": 20, "channels": 16},
+        "balanced": MESSAGES | {"epochs": 60, "channels": 32},
+        "accurate": MESSAGES | {"epochs": 200, "channels": 64},
     },
 }
 """What each family takes for the fields that are not given, for each level of accuracy."""
@@ -103,8 +116,8 @@ class Train(Recipe):
     accuracy: Literal["fast", "balanced", "accurate"] = Field(
         "balanced", description="Preset for sizes and length of training: fast, balanced or accurate"
     )
-    members: int = Field(4, ge=1, le=32, description="Potentials in the committee")
-    cutoff: float = Field(5.0, gt=1.0, le=10.0, description="Radius of an environment, Å")
+    members: int = Field(8, ge=1, le=32, description="Potentials in the committee")
+    cutoff: float = Field(5.5, gt=1.0, le=10.0, description="Radius of an environment, Å")
     channels: int = Field(
         32, ge=1, le=256, description="Channels of each angular momentum", json_schema_extra=only("message-passing")
     )
@@ -147,20 +160,20 @@ class Train(Recipe):
         description="Combinations of features that the networks see",
         json_schema_extra=only("body-ordered", "behler-parrinello"),
     )
-    hidden: tuple[int, ...] = Field((32, 32), description="Widths of the hidden layers of each network")
+    hidden: tuple[int, ...] = Field((64, 64), description="Widths of the hidden layers of each network")
     repulsion: bool = Field(True, description="Screened nuclear repulsion below the distances of the training set")
     epochs: int = Field(100, ge=1, le=100_000, description="Largest number of passes over the training set")
     patience: int = Field(40, ge=1, description="Epochs without a better validation loss before stopping")
     batch_size: int = Field(8, ge=1, le=4096, description="Structures per step")
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Largest step of the optimiser")
-    weight_decay: float = Field(0.1, ge=0, description="Pull of the network's weights towards zero")
+    weight_decay: float = Field(1.5, ge=0, description="Pull of the network's weights towards zero")
     weighting: Literal["noise", "fixed"] = Field(
         "noise",
         description="Weights of labels: from their estimated noise, times those below, or those below alone",
         json_schema_extra=only("body-ordered", "behler-parrinello"),
     )
     force_priority: float = Field(
-        8.0,
+        15.0,
         gt=0,
         description="How many times more forces count than their noise says",
         json_schema_extra=only("body-ordered", "behler-parrinello"),

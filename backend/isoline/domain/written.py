@@ -7,6 +7,10 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+# A linear head is solved in closed form: it has no networks, and the evidence weighs its labels.
+NETWORKS_ONLY = frozenset(
+    ("inputs", "hidden", "epochs", "patience", "learning_rate", "weight_decay", "weighting", "force_priority")
+)
 NUMBERS = "write whole numbers with spaces or commas between them, such as 32 32"
 
 
@@ -39,8 +43,10 @@ def families(field: FieldInfo) -> tuple[str, ...]:
     return tuple(marked.get("families", ())) if isinstance(marked, dict) else ()
 
 
-def used(recipe: type[BaseModel], name: str, family: str) -> bool:
-    """Whether a family of potentials looks at a field."""
+def used(recipe: type[BaseModel], name: str, family: str, head: str = "") -> bool:
+    """Whether a family of potentials, with that head, looks at a field."""
+    if head == "linear" and "head" in recipe.model_fields and used(recipe, "head", family) and name in NETWORKS_ONLY:
+        return False
     marked = families(recipe.model_fields[name])
     return not marked or family in marked
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -29,6 +30,7 @@ class AcsfMap(FeatureMap):
     """Atom-centred symmetry functions with their derivatives in closed form."""
 
     functions: SymmetryFunctions
+    whitening: ClassVar[float] = 0.5
 
     @property
     def elements(self) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ ATOMS_AT_ONCE = 128
 
 # Likewise when derivatives of many combinations are kept, which take much more memory.
 ATOMS_LINEARISED_AT_ONCE = 64
+
+# Each further neighbour that a feature takes at a time is expected to explain so much less of the forces.
+DAMPING = 0.5
 
 # Columns of derivatives formed at once.
 LANES = 16
@@ -58,6 +62,19 @@ class ClusterExpansion(FeatureMap):
     l_max: int
     l_product: int
     pairs: np.ndarray
+    whitening: ClassVar[float] = 0.0
+
+    @property
+    def expected_sizes(self) -> Tensor:
+        sizes = torch.empty(self.n_features, dtype=torch.float64)
+        for group, order in zip(self.groups, self.orders, strict=True):
+            sizes[group] = DAMPING ** (order - 1)
+        return sizes
+
+    @property
+    def orders(self) -> list[int]:
+        """How many neighbours at a time the features of each group take."""
+        return [1] + [2] * (self.l_max + 1) + [3] * (self.l_product + 1) + [4] * (self.l_product + 1)
 
     @property
     def n_primitives(self) -> int:
@@ -95,7 +112,7 @@ class ClusterExpansion(FeatureMap):
         a, b = inner[:, left], inner[:, right]  # (atoms, products, harmonics)
         terms = torch.from_numpy(integrals).to(density) * (a[..., i] * b[..., j] + a[..., j] * b[..., i])
         product = torch.zeros_like(a).index_add(2, k, terms)
-        shells = [slice(l * l, (l + 1) ** 2) for l in range(self.l_max + 1)]
+        shells = [slice(k * k, (k + 1) ** 2) for k in range(self.l_max + 1)]
         inside = shells[: self.l_product + 1]
         twice = torch.triu_indices(self.channels, self.channels)
         four = torch.triu_indices(len(self.pairs), len(self.pairs))

@@ -40,11 +40,18 @@ class FeatureMap(ABC):
     elements    atomic numbers that may occur, ascending
     cutoff      Å
     n_features  how many
+    whitening   of inputs made of them: 0 leaves principal directions their natural size, 1 makes all alike
     """
 
     elements: tuple[int, ...]
     cutoff: float
     n_features: int
+    whitening: float
+
+    @property
+    def expected_sizes(self) -> Tensor:
+        """(features,) how much force each is expected to explain, relative to the others."""
+        return torch.ones(self.n_features, dtype=torch.float64)
 
     def element_index(self, numbers: Tensor) -> Tensor:
         """Place of each atomic number in `elements`. Raises InvalidInput that names unknown elements."""

@@ -96,7 +96,10 @@ class FoldedReadout:
             self.weights = [weight.detach() for weight in networks.weights[1:]]
             self.biases = [bias.detach() for bias in networks.biases]
             self.output = networks.output.detach()
-            self.first = torch.einsum("efi,keih->ekfh", matrix, networks.weights[0]) if self.hidden else None
+            if self.hidden:
+                first = torch.einsum("efi,keih->efkh", matrix, networks.weights[0])
+                self.every = first.flatten(2)  # (elements, features, members · hidden): all members in one product
+                self.back = first.permute(0, 2, 3, 1).contiguous()  # (elements, members, hidden, features)
 
     @torch.no_grad()
     def __call__(self, features: Tensor, element: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,9 +120,8 @@ class FoldedReadout:
         direct = self.linear[place].T[:, None, :]  # (members, 1, features)
         if not self.hidden:
             return energies, direct.expand(-1, len(features), -1).contiguous()
-        first = self.first[place]  # (members, features, hidden)
-        every = first.permute(1, 0, 2).flatten(1)  # all members in one product
-        before = (centred @ every).unflatten(1, (self.members, -1)).transpose(0, 1) + self.biases[0][:, place]
+        before = (centred @ self.every[place]).unflatten(1, (self.members, -1)).transpose(0, 1)
+        before = before + self.biases[0][:, place]
         gates, hidden = [], before
         for depth in range(len(self.hidden)):
             if depth:
@@ -131,7 +133,7 @@ class FoldedReadout:
         back = gates[-1] * self.output[:, place].mT
         for depth in reversed(range(1, len(self.hidden))):
             back = gates[depth - 1] * (back @ self.weights[depth - 1][:, place].mT)
-        return energies, torch.baddbmm(direct, back, first.mT)
+        return energies, torch.baddbmm(direct, back, self.back[place])
 
 
 def sum_over_atoms(energies: Tensor, graph: Graph) -> Tensor:

@@ -12,12 +12,12 @@ from torch import Tensor
 from isoline.errors import Diverged
 
 # Relative change of any hyperparameter below which they are settled, and where the search for it gives up.
-SETTLED = 1e-6
+SETTLED = 1e-3
 ITERATIONS = 100
 
 # Precisions of coefficients, eV⁻², and deviations of noise are not believed beyond these.
 PRIOR_RANGE = (1e-3, 1e9)
-LEAST_NOISE = 1e-3
+LEAST_NOISE = 1e-4
 
 # Of the labels of a kind: at least so many are left to estimate the noise from, however many coefficients they fixed.
 LEAST_LEFT = 0.02

@@ -50,7 +50,11 @@ def prepare(recipe: Train, frames: Sequence[Frame]) -> Generator[Epoch, None, Le
     else:
         features = new_expansion(elements, recipe.cutoff, recipe.l_max, recipe.l_product, recipe.products)
     mean, steepness, values = yield from measure(recipe, features, frames)
-    parts = [principal_inputs(found, steep, recipe.inputs) for found, steep in zip(values, steepness, strict=True)]
+    scales = steepness / features.expected_sizes
+    parts = [
+        principal_inputs(found, scale, recipe.inputs, features.whitening)
+        for found, scale in zip(values, scales, strict=True)
+    ]
     projection = Projection(mean, torch.stack([matrix for _, matrix in parts]))
     if isinstance(features, ClusterExpansion):
         scaled = Projection(mean, torch.diag_embed(1 / steepness.clamp(min=1e-6 * float(steepness.max()))))
