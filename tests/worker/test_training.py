@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -21,21 +23,29 @@ from isoline_lab.training.checkpoint import Checkpoint
 from isoline_lab.training.epoch import Epoch
 from isoline_lab.training.evaluate import evaluate
 from isoline_lab.training.fit import fit
+from isoline_lab.training.learner import Learner
 from isoline_lab.training.loss import LossWeights, batch_loss, predict_batch
 from isoline_lab.training.optimiser import AdamW
 
-RECIPE = Train(
-    version=0,
-    members=3,
-    cutoff=4.0,
-    n_radial=6,
-    n_angular=3,
-    inputs=24,
-    hidden=(8, 8),
-    epochs=12,
-    batch_size=4,
-    learning_rate=0.01,
-)
+SMALL = {
+    "version": 0,
+    "members": 3,
+    "cutoff": 4.0,
+    "hidden": (8, 8),
+    "epochs": 12,
+    "batch_size": 4,
+    "learning_rate": 0.01,
+}
+RECIPES = {
+    "behler-parrinello": Train(family="behler-parrinello", n_radial=6, n_angular=3, inputs=24, **SMALL),
+    "body-ordered": Train(family="body-ordered", l_max=1, l_product=1, products=2, inputs=16, **SMALL),
+}
+
+
+@pytest.fixture(params=RECIPES)
+def recipe(request) -> Train:
+    """A small recipe of each family of networks on fixed features."""
+    return RECIPES[request.param]
 
 
 def labelled(atoms: Atoms) -> Frame:
@@ -69,13 +79,17 @@ def stripped(frame: Frame, *kinds: str) -> Frame:
     return Frame(frame.structure, Label("EMT", **{kind: getattr(frame.label, kind) for kind in kinds}))
 
 
+def learner_of(committee: Committee) -> Learner:
+    return Learner(committee.features, committee.projection, committee.baseline)
+
+
 def same_weights(one: Committee, other: Committee) -> bool:
     ours, theirs = one.networks.state_dict(), other.networks.state_dict()
     return all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_training_lowers_the_errors_of_every_member(alloy):
-    history = epochs(RECIPE.model_copy(update={"epochs": 40}), alloy[:24], alloy[24:])
+def test_training_lowers_the_errors_of_every_member(recipe, alloy):
+    history = epochs(recipe.model_copy(update={"epochs": 40}), alloy[:24], alloy[24:])
     assert (history[-1].train_loss < 0.5 * history[0].train_loss).all()
     assert history[-1].best_energy_rmse < 0.03
     # Forces of a potential that knows nothing would err by their own size.
@@ -83,42 +97,42 @@ def test_training_lowers_the_errors_of_every_member(alloy):
     assert history[-1].energy_rmse.shape == history[-1].validation_loss.shape == (3,)
 
 
-def test_something_is_heard_before_the_first_epoch(alloy):
-    records = list(fit(RECIPE.model_copy(update={"epochs": 1}), alloy[:8], alloy[8:10]))
+def test_something_is_heard_before_the_first_epoch(recipe, alloy):
+    records = list(fit(recipe.model_copy(update={"epochs": 1}), alloy[:8], alloy[8:10]))
     stages = {record.stage for record in records if record.number == 0}
-    assert {"neighbours", "features", "linear potential"} <= stages
+    assert {"baseline", "features", "linear potential"} <= stages
     assert all(0.0 <= record.fraction <= 1.0 for record in records)
 
 
-def test_the_same_seed_gives_the_same_potential_and_another_seed_another(alloy):
-    recipe = RECIPE.model_copy(update={"epochs": 3})
+def test_the_same_seed_gives_the_same_potential_and_another_seed_another(recipe, alloy):
+    recipe = recipe.model_copy(update={"epochs": 3})
     one, two = (epochs(recipe, alloy[:12], alloy[12:16])[-1].committee() for _ in range(2))
     other = epochs(recipe.model_copy(update={"seed": 1}), alloy[:12], alloy[12:16])[-1].committee()
     assert same_weights(one, two)
     assert not same_weights(one, other)
 
 
-def test_a_resumed_training_ends_where_an_undisturbed_one_does(alloy):
-    undisturbed = epochs(RECIPE, alloy[:12], alloy[12:16])
+def test_a_resumed_training_ends_where_an_undisturbed_one_does(recipe, alloy):
+    undisturbed = epochs(recipe, alloy[:12], alloy[12:16])
     saved = undisturbed[4].checkpoint().to_bytes()
-    resumed = epochs(RECIPE, alloy[:12], alloy[12:16], start=Checkpoint.from_bytes(saved))
+    resumed = epochs(recipe, alloy[:12], alloy[12:16], start=Checkpoint.from_bytes(saved))
     assert [epoch.number for epoch in resumed] == list(range(6, 13))
     np.testing.assert_array_equal(resumed[-1].validation_loss, undisturbed[-1].validation_loss)
     assert same_weights(resumed[-1].committee(), undisturbed[-1].committee())
     assert resumed[-1].best_epoch == undisturbed[-1].best_epoch
 
 
-def test_a_finished_training_can_be_asked_for_its_potential_again(alloy):
-    recipe = RECIPE.model_copy(update={"epochs": 2})
+def test_a_finished_training_can_be_asked_for_its_potential_again(recipe, alloy):
+    recipe = recipe.model_copy(update={"epochs": 2})
     last = epochs(recipe, alloy[:8], alloy[8:12])[-1]
     (again,) = epochs(recipe, alloy[:8], alloy[8:12], start=last.checkpoint())
     assert again.number == 2
     assert same_weights(again.committee(), last.committee())
 
 
-def test_a_checkpoint_of_other_data_is_refused_unless_started_warm(alloy):
-    recipe = RECIPE.model_copy(update={"epochs": 2})
-    earlier = epochs(RECIPE, alloy[:12], alloy[12:16])[-1]
+def test_a_checkpoint_of_other_data_is_refused_unless_started_warm(recipe, alloy):
+    recipe = recipe.model_copy(update={"epochs": 2})
+    earlier = epochs(recipe, alloy[:12], alloy[12:16])[-1]
     with pytest.raises(InvalidInput, match="other structures"):
         epochs(recipe, alloy[:20], alloy[20:24], start=earlier.checkpoint())
     warm = epochs(recipe, alloy[:14], alloy[14:18], start=earlier.checkpoint(), warm=True)
@@ -128,29 +142,40 @@ def test_a_checkpoint_of_other_data_is_refused_unless_started_warm(alloy):
     assert warm.validation_loss.mean() < fresh.validation_loss.mean()
 
 
-def test_a_warm_start_needs_a_model_that_knows_the_elements(alloy):
+def test_a_warm_start_keeps_features_and_refuses_another_family(recipe, alloy):
+    short = recipe.model_copy(update={"epochs": 1})
+    earlier = epochs(short, alloy[:8], alloy[8:12])[-1].checkpoint()
+    warm = epochs(short, alloy[4:12], alloy[12:16], start=earlier, warm=True)[-1].committee()
+    assert warm.features.as_dict() == earlier.learner.features.as_dict()
+    torch.testing.assert_close(warm.projection.matrix, earlier.learner.projection.matrix)
+    (other,) = [each for family, each in RECIPES.items() if family != recipe.family]
+    with pytest.raises(InvalidInput, match="family"):
+        epochs(other, alloy[:8], alloy[8:12], start=earlier, warm=True)
+
+
+def test_a_warm_start_needs_a_model_that_knows_the_elements(recipe, alloy):
     copper = [frame for frame in alloy if set(frame.structure.numbers) == {29}]
-    earlier = epochs(RECIPE.model_copy(update={"epochs": 1}), copper[:4], copper[4:])[-1]
+    earlier = epochs(recipe.model_copy(update={"epochs": 1}), copper[:4], copper[4:])[-1]
     with pytest.raises(InvalidInput, match="Au"):
-        epochs(RECIPE, alloy[:12], alloy[12:16], start=earlier.checkpoint(), warm=True)
+        epochs(recipe, alloy[:12], alloy[12:16], start=earlier.checkpoint(), warm=True)
 
 
-def test_a_structure_is_used_for_the_labels_it_has(alloy):
+def test_a_structure_is_used_for_the_labels_it_has(recipe, alloy):
     mixed = [stripped(f, *(("energy",), ("forces",), ("stress",))[k % 3]) for k, f in enumerate(alloy[:24])]
-    history = epochs(RECIPE, mixed, alloy[24:])
+    history = epochs(recipe, mixed, alloy[24:])
     assert history[-1].best_energy_rmse < 0.05
     assert history[-1].best_force_rmse < 0.3
 
 
-def test_labels_that_are_missing_do_not_count(alloy):
+def test_labels_that_are_missing_do_not_count(recipe, alloy):
     """A batch's loss must not change when a structure without labels joins it."""
-    committee = epochs(RECIPE.model_copy(update={"epochs": 1}), alloy[:8], alloy[8:12])[-1].committee()
+    committee = epochs(recipe.model_copy(update={"epochs": 1}), alloy[:8], alloy[8:12])[-1].committee()
     weights = LossWeights(1.0, 1.0, 1.0)
     bare = Frame(alloy[5].structure)
 
     def loss(frames: list[Frame]) -> torch.Tensor:
         contents = [(frames, np.ones((3, len(frames))))]
-        store = BatchStore(committee.functions, committee.projection, committee.reference, contents, 10**9)
+        store = BatchStore(learner_of(committee), contents, 10**9)
         for _ in store.fill():
             pass
         return batch_loss(predict_batch(committee.networks, store.stored[0], learning=False), store.stored[0], weights)
@@ -158,60 +183,71 @@ def test_labels_that_are_missing_do_not_count(alloy):
     torch.testing.assert_close(loss([alloy[0], bare, alloy[1]]), loss([alloy[0], alloy[1]]))
 
 
-def test_energies_alone_are_enough(alloy):
-    history = epochs(RECIPE, [stripped(f, "energy") for f in alloy[:24]], [stripped(f, "energy") for f in alloy[24:]])
+def test_energies_alone_are_enough(recipe, alloy):
+    history = epochs(recipe, [stripped(f, "energy") for f in alloy[:24]], [stripped(f, "energy") for f in alloy[24:]])
     assert np.isnan(history[-1].force_rmse).all()
     assert history[-1].best_energy_rmse < 0.04
     (prediction,) = history[-1].committee().predict([alloy[0].structure])
     assert prediction.forces.shape == (3, 4, 3)
 
 
-def test_forces_alone_are_enough_and_the_missing_energy_is_told(alloy):
-    history = epochs(RECIPE, [stripped(f, "forces") for f in alloy[:12]], [stripped(f, "forces") for f in alloy[12:16]])
+def test_forces_alone_are_enough_and_the_missing_energy_is_told(recipe, alloy):
+    history = epochs(recipe, [stripped(f, "forces") for f in alloy[:12]], [stripped(f, "forces") for f in alloy[12:16]])
     assert np.isnan(history[-1].energy_rmse).all()
     assert "constant" in history[-1].committee().warnings[0]
 
 
-def test_one_structure_is_enough_to_validate_with(alloy):
-    assert len(epochs(RECIPE.model_copy(update={"epochs": 2}), alloy[:8], alloy[8:9])) == 2
+def test_one_structure_is_enough_to_validate_with(recipe, alloy):
+    assert len(epochs(recipe.model_copy(update={"epochs": 2}), alloy[:8], alloy[8:9])) == 2
 
 
-def test_one_member_has_no_spread(alloy):
-    recipe = RECIPE.model_copy(update={"epochs": 1, "members": 1})
+def test_one_structure_is_enough_to_learn_from(recipe, alloy):
+    (epoch,) = epochs(recipe.model_copy(update={"epochs": 1}), alloy[1:2], alloy[2:3])
+    assert np.isfinite(epoch.validation_loss).all()
+
+
+def test_a_training_can_be_stopped_while_it_prepares_and_while_it_learns(recipe, alloy):
+    for stop in ("baseline", "features", "linear potential", ""):
+        steps = fit(recipe, alloy[:4], alloy[4:6])
+        assert next(step for step in steps if step.stage == stop or step.number) is not None
+        steps.close()
+        assert list(steps) == []
+
+
+def test_one_member_has_no_spread(recipe, alloy):
+    recipe = recipe.model_copy(update={"epochs": 1, "members": 1})
     committee = epochs(recipe, alloy[:8], alloy[8:10])[-1].committee()
     (errors,) = evaluate(committee, alloy[:1])
     assert np.isnan(errors.energy_spread)
     assert np.isfinite(errors.energy)
 
 
-def test_training_stops_when_validation_gets_no_better(alloy):
-    recipe = RECIPE.model_copy(update={"epochs": 200, "patience": 2, "learning_rate": 0.2})
+def test_training_stops_when_validation_gets_no_better(recipe, alloy):
+    recipe = recipe.model_copy(update={"epochs": 200, "patience": 2, "learning_rate": 0.2})
     history = epochs(recipe, alloy[:8], alloy[8:12])
     assert len(history) < 200
     assert history[-1].number == history[-1].best_epoch + 2
 
 
-def test_sets_without_usable_labels_are_refused(alloy):
+def test_sets_without_usable_labels_are_refused(recipe, alloy):
     bare = [Frame(f.structure) for f in alloy[:4]]
     with pytest.raises(InvalidInput, match="training set"):
-        list(fit(RECIPE, bare, alloy[4:6]))
+        list(fit(recipe, bare, alloy[4:6]))
     with pytest.raises(InvalidInput, match="validation set"):
-        list(fit(RECIPE, alloy[4:6], []))
+        list(fit(recipe, alloy[4:6], []))
 
 
-def test_free_atoms_and_molecules_train_beside_crystals(alloy):
+def test_free_atoms_and_molecules_train_beside_crystals(recipe, alloy):
     atoms = [Atoms("Cu"), Atoms("Au"), Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 2.3]])]
     frames = [*alloy[:12], *map(labelled, atoms)]
-    history = epochs(RECIPE.model_copy(update={"epochs": 3}), frames, alloy[12:16])
+    history = epochs(recipe.model_copy(update={"epochs": 3}), frames, alloy[12:16])
     assert np.isfinite(history[-1].validation_loss).all()
 
 
-def test_stored_derivatives_give_the_forces_and_stresses_of_the_potential(alloy):
-    last = epochs(RECIPE.model_copy(update={"epochs": 2}), alloy[:8], alloy[8:12])[-1]
+def test_stored_derivatives_give_the_forces_and_stresses_of_the_potential(recipe, alloy):
+    last = epochs(recipe.model_copy(update={"epochs": 2}), alloy[:8], alloy[8:12])[-1]
     committee = last.committee()
-    store = BatchStore(
-        committee.functions, committee.projection, committee.reference, [(alloy[:3], np.ones((3, 3)))], 10**9
-    )
+    store = BatchStore(learner_of(committee), [(alloy[:3], np.ones((3, 3)))], 10**9)
     for _ in store.fill():
         pass
     predicted = predict_batch(committee.networks, store.stored[0], learning=False)
@@ -225,16 +261,16 @@ def test_stored_derivatives_give_the_forces_and_stresses_of_the_potential(alloy)
     )
 
 
-def test_batches_beyond_the_memory_are_computed_again_with_the_same_result(alloy, monkeypatch):
-    recipe = RECIPE.model_copy(update={"epochs": 2})
+def test_batches_beyond_the_memory_are_computed_again_with_the_same_result(recipe, alloy, monkeypatch):
+    recipe = recipe.model_copy(update={"epochs": 2})
     kept = epochs(recipe, alloy[:12], alloy[12:16])[-1].committee()
-    monkeypatch.setattr("isoline_lab.training.fit.BUDGET_BYTES", 0)
+    monkeypatch.setattr("isoline_lab.training.network_fit.BUDGET_BYTES", 0)
     recomputed = epochs(recipe, alloy[:12], alloy[12:16])[-1].committee()
     assert same_weights(kept, recomputed)
 
 
-def test_a_saved_model_predicts_as_before_in_the_calculator_too(alloy, tmp_path):
-    committee = epochs(RECIPE.model_copy(update={"epochs": 1}), alloy[:8], alloy[8:12])[-1].committee()
+def test_a_saved_model_predicts_as_before_in_the_calculator_too(recipe, alloy, tmp_path):
+    committee = epochs(recipe.model_copy(update={"epochs": 1}), alloy[:8], alloy[8:12])[-1].committee()
     files = committee.save()
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -251,8 +287,8 @@ def test_a_saved_model_predicts_as_before_in_the_calculator_too(alloy, tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["missing file", "truncated weights", "not json", "other family", "wrong shape"])
-def test_damaged_model_files_are_refused(alloy, damage):
-    files = epochs(RECIPE.model_copy(update={"epochs": 1}), alloy[:4], alloy[4:6])[-1].committee().save()
+def test_damaged_model_files_are_refused(recipe, alloy, damage):
+    files = epochs(recipe.model_copy(update={"epochs": 1}), alloy[:4], alloy[4:6])[-1].committee().save()
     if damage == "missing file":
         del files["model.json"]
     elif damage == "truncated weights":
@@ -260,9 +296,10 @@ def test_damaged_model_files_are_refused(alloy, damage):
     elif damage == "not json":
         files["model.json"] = b"{"
     elif damage == "other family":
-        files["model.json"] = files["model.json"].replace(b"behler-parrinello", b"oracle")
+        files["model.json"] = json.dumps(json.loads(files["model.json"]) | {"family": "oracle"}).encode()
     else:
-        files["model.json"] = files["model.json"].replace(b'"inputs": 24', b'"inputs": 25')
+        about = json.loads(files["model.json"])
+        files["model.json"] = json.dumps(about | {"inputs": about["inputs"] + 1}).encode()
     with pytest.raises(InvalidInput):
         Committee.load(files)
 
