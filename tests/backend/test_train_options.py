@@ -104,6 +104,13 @@ def test_a_field_of_another_family_is_refused_instead_of_ignored(train):
     assert "layers" in answer["error"]["hint"]
 
 
+def test_a_linear_head_refuses_what_only_networks_have(train):
+    status, answer = train("--set", "head=linear", "--set", "epochs=5")
+    assert status == 1
+    assert "linear head have no epochs" in answer["error"]["message"]
+    assert train("--set", "head=linear", "--set", "cutoff=4")[0] == 0
+
+
 def test_an_unknown_family_is_wrong_usage_and_lists_families(train):
     status, answer = train("--family", "tight-binding")
     assert status == 2

@@ -157,6 +157,7 @@ def test_from_an_empty_workbench_to_a_retrained_committee(visit, data):
     page.locator("#train-open").click()
     expect(page.locator("#train-what")).to_contain_text(str(n_chosen))
     field(page, "Members").fill("3")
+    page.get_by_role("dialog").get_by_text("Advanced").click()
     field(page, "Epochs").fill("25")
     page.get_by_role("dialog").get_by_label("Also evaluate on").click()
     page.get_by_role("option", name=re.compile("Si-test")).click()

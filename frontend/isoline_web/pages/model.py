@@ -11,11 +11,20 @@ from isoline.services import accuracy, library, training
 from .. import ids, words
 from ..callbacks import Desk, notify
 from ..components.calibration import calibration_panel, register_calibration
+from ..components.families import FAMILIES, family, family_words, receptive_field
 from ..components.guest import guest_summary, is_guest
 from ..components.leak_check import leak_check_panel, register_leak_check
 from ..components.loss import loss_panel, register_loss
+from ..components.loss_weights import loss_weights_panel
+from ..components.model_facts import (
+    cost_conditions,
+    cost_words,
+    dimer_warning,
+    dimer_words,
+    recipe_panel,
+    warm_panel,
+)
 from ..components.panel import facts, panel, quantity
-from ..components.recipe_form import words as field_words
 from ..components.scores import MEV, by_group
 from ..components.states import trouble
 from ..icons import icon
@@ -69,11 +78,12 @@ def register(desk: Desk) -> None:
                     ]
                 ),
                 *(trouble(warning, warning=True) for warning in model.summary.get("warnings", [])),
+                dimer_warning(model),
                 *((guest_summary(model, version),) if is_guest(model) else _learned(model, version)),
                 html.Div(_accuracy(bench, model), id="model-accuracy"),
                 leak_check_panel(model.id),
                 calibration_panel(model=model.id),
-                html.Div([_recipe(model), _provenance(bench, model, version)], className="columns"),
+                html.Div([recipe_panel(model), _provenance(bench, model, version)], className="made"),
             ],
             className="list-page",
         )
@@ -115,31 +125,52 @@ def _weights(model) -> html.A:
 
 
 def _learned(model, version) -> tuple:
-    return _summary(model, version), loss_panel(model.job, best=model.summary.get("best_epoch"))
+    curves = loss_panel(model.job, best=model.summary.get("best_epoch")) if model.job else None
+    beside = [one for one in (loss_weights_panel(model), warm_panel(model)) if one is not None]
+    return _summary(model, version), curves, html.Div(beside, className="columns") if beside else None
 
 
 def _summary(model, version) -> html.Section:
     summary, used = model.summary, model.summary.get("used", {})
-    energy = summary.get("validation_energy_rmse")
-    labels = " · ".join(f"{words.count(n)} {kind}" for kind, n in used.items() if n) or "–"
+    labels = " · ".join(f"{words.count(n)} {kind}" for kind, n in used.items() if n) or words.DASH
+    reach, conditions = summary.get("receptive_field", receptive_field(model.recipe)), cost_conditions(model)
+    energy, seconds = summary.get("validation_energy_rmse"), summary.get("seconds")
+    context = [f"trained in {words.number(seconds, 0 if seconds >= 10 else 1)} s"] if seconds is not None else []
+    context += [f"time per step of {conditions}"] if conditions else []
     return panel(
         "Summary",
         facts(
-            ("Validation energy RMSE", quantity(words.number(None if energy is None else energy * MEV, 2), "meV/atom")),
-            ("Validation force RMSE", quantity(words.number(summary.get("validation_force_rmse"), 3), "eV/Å")),
+            ("Validation energy RMSE", _measured(None if energy is None else energy * MEV, 2, "meV/atom")),
+            ("Validation force RMSE", _measured(summary.get("validation_force_rmse"), 3, "eV/Å")),
+            ("Time per atom and step", html.Span(quantity(*cost_words(model)), title=conditions)),
+            ("Isolated pairs at short distance", html.Span(dimer_words(model), title=dimer_words(model))),
+            ("Family", html.Span(family_words(model), title=FAMILIES.get(family(model), ("", ""))[1])),
+            ("An atom feels others up to", _measured(reach, 1, "Å")),
             ("Members", words.count(summary.get("members", 1))),
-            ("Parameters", words.count(summary.get("n_parameters", 0))),
+            ("Parameters", words.count(summary["n_parameters"]) if "n_parameters" in summary else words.DASH),
             ("Trained on", dcc.Link(version.title, href=dataset_link(version.dataset, version.version))),
             (
                 "Structures",
                 f"{words.count(summary.get('n_train', 0))} + {words.count(summary.get('n_validation', 0))} validation",
             ),
-            ("Labels used", labels),
-            ("Epochs", f"{words.count(summary.get('epochs', 0))}, best {words.count(summary.get('best_epoch', 0))}"),
-            className="flat four two-rows",
+            ("Labels used", html.Span(labels, title=labels)),
+            ("Epochs", _epochs(summary)),
+            className="flat four three-rows",
         ),
-        context=f"trained in {words.count(round(summary.get('seconds', 0)))} s",
+        context=" · ".join(context),
     )
+
+
+def _measured(value: float | None, digits: int, unit: str) -> list:
+    """A figure with its unit; a dash alone where there is none."""
+    return quantity(words.number(value, digits), "" if value is None else unit)
+
+
+def _epochs(summary: dict) -> str:
+    if "epochs" not in summary:
+        return words.DASH
+    best = f", best {words.count(summary['best_epoch'])}" if summary.get("best_epoch") else ""
+    return f"{words.count(summary['epochs'])}{best}"
 
 
 def _accuracy(bench, model) -> list | html.Section:
@@ -172,15 +203,6 @@ def _accuracy(bench, model) -> list | html.Section:
     return html.Div(panels, className="stack")
 
 
-def _recipe(model) -> html.Section:
-    rows = [
-        html.Tr([html.Td(field_words(name)), html.Td(_plain(value), className="n strong")])
-        for name, value in model.recipe.items()
-        if name not in ("kind", "version", "name", "start")
-    ]
-    return panel("Recipe", html.Table(html.Tbody(rows), className="table rows"))
-
-
 def _provenance(bench, model, version) -> html.Section:
     parent = training.model(bench, model.parent) if model.parent else None
     rows = [
@@ -201,7 +223,3 @@ def _provenance(bench, model, version) -> html.Section:
 
 def _origin(model) -> str:
     return "elsewhere" if is_guest(model) else "random weights"
-
-
-def _plain(value: object) -> str:
-    return " × ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -9,7 +9,10 @@ from isoline.services import accuracy, library, training, work
 
 from .. import ids, words
 from ..callbacks import Desk
+from ..components.families import FAMILIES, family, family_words
+from ..components.guest import is_guest
 from ..components.job_card import job_row
+from ..components.model_facts import cost_conditions, cost_words
 from ..components.panel import panel, quantity
 from ..components.scores import MEV
 from ..components.states import empty
@@ -19,6 +22,7 @@ from .guest_dialog import guest_button, guest_dialog
 from .guest_dialog import register as register_guest_dialog
 
 KINDS = ("train", "adopt", "evaluate")
+COST = "Time for energies and forces of all members, per atom and step of dynamics"
 
 
 def register(desk: Desk) -> None:
@@ -46,8 +50,8 @@ def register(desk: Desk) -> None:
 
 def _listing(bench) -> list:
     every = training.models(bench)
-    visiting = [model for model in every if model.summary.get("family") == "guest"]
-    models = [model for model in every if model not in visiting]
+    visiting = [model for model in every if is_guest(model)]
+    models = [model for model in every if not is_guest(model)]
     underway = [job for job in work.jobs(bench, limit=50) if job.kind in ("train", "adopt") and job.state not in ENDED]
     shown = []
     if underway:
@@ -57,11 +61,13 @@ def _listing(bench) -> list:
             html.Tr(
                 [
                     html.Th("Model"),
+                    html.Th("Family"),
                     html.Th("Trained on"),
                     html.Th("Members", className="n"),
                     html.Th("Structures", className="n"),
-                    html.Th(quantity("Validation E RMSE", "meV/atom"), className="n"),
-                    html.Th(quantity("F RMSE", "eV/Å"), className="n"),
+                    html.Th(quantity("Validation E", "meV/atom"), className="n", title="Root mean square error"),
+                    html.Th(quantity("F", "eV/Å"), className="n", title="Root mean square error in validation"),
+                    html.Th(quantity("Atom and step", "µs"), className="n", title=COST),
                     html.Th("Accuracy on"),
                     html.Th("Made"),
                 ]
@@ -102,6 +108,7 @@ def _guests(bench, models) -> html.Section:
                 html.Th(quantity("E RMSE as it is", "meV/atom"), className="n"),
                 html.Th(quantity("fitted", "meV/atom"), className="n"),
                 html.Th(quantity("F RMSE", "eV/Å"), className="n"),
+                html.Th(quantity("Atom and step", "µs"), className="n", title=COST),
                 html.Th("Accuracy on"),
                 html.Th("Made"),
             ]
@@ -127,6 +134,7 @@ def _guest_row(bench, model) -> html.Tr:
             html.Td(words.number(_mev(summary.get("energy_rmse_unshifted")), 1), className="n"),
             html.Td(words.number(fitted, 1), className="n"),
             html.Td(words.number(summary.get("force_rmse"), 3), className="n"),
+            html.Td(cost_words(model)[0], className="n", title=cost_conditions(model)),
             html.Td(_evaluated(bench, model)),
             html.Td([words.ago(model.created), html.Span(f" · {model.created_by}", className="muted")]),
         ]
@@ -148,11 +156,13 @@ def _row(bench, model) -> html.Tr:
     return html.Tr(
         [
             html.Td(dcc.Link(model.name, href=f"/models/{model.id}"), className="name"),
+            html.Td(family_words(model), className="family-name", title=FAMILIES.get(family(model), ("", ""))[1]),
             html.Td(dcc.Link(version.title, href=dataset_link(version.dataset, version.version))),
             html.Td(words.count(summary.get("members", 1)), className="n"),
             html.Td(words.count(summary.get("n_train", 0)), className="n"),
             html.Td(words.number(_mev(summary.get("validation_energy_rmse")), 2), className="n"),
             html.Td(words.number(summary.get("validation_force_rmse"), 3), className="n"),
+            html.Td(cost_words(model)[0], className="n", title=cost_conditions(model)),
             html.Td(_evaluated(bench, model)),
             html.Td([words.ago(model.created), html.Span(f" · {model.created_by}", className="muted")]),
         ]
