@@ -128,6 +128,16 @@ def test_compiled_code_measures_the_same_steepness():
     assert (ours > 0).all()
 
 
+def test_the_steepness_of_atoms_is_the_sum_of_squares_of_their_stored_derivatives():
+    expansion = new_expansion((11, 17), 4.0, 1, 1, 2)
+    graph = graph_for(expansion)
+    atoms = torch.tensor([3, 17, 9])
+    every = torch.eye(expansion.n_features, dtype=torch.float64).expand(2, -1, -1)
+    stored = linearised(expansion, graph, Projection(torch.zeros(2, expansion.n_features, dtype=torch.float64), every))
+    others = stored.rows[atoms, 3:-6]  # without the atom itself, and without strain
+    torch.testing.assert_close(expansion.steepness(graph, atoms), (others**2).sum((0, 1)), rtol=1e-10, atol=1e-10)
+
+
 def test_features_are_integrals_over_the_sphere_of_products_of_densities():
     """Every feature by quadrature over one or two directions, without spherical harmonics."""
     system = molecule("CH3CH2OH")

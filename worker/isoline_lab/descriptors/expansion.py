@@ -246,12 +246,10 @@ class ClusterExpansion(FeatureMap):
         every = torch.eye(self.n_features, dtype=graph.positions.dtype)
         padded = torch.nn.functional.pad(every, (0, -self.n_features % LANES))
         matrix = padded.expand(len(self.elements), -1, -1).contiguous()
-        squares = torch.zeros(self.n_features, dtype=torch.float64)
+        part, edges = around.chosen(atoms)
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            for atom in atoms.tolist():
-                moved = self._jacobian(pool, around, atom, atom + 1, places, who.shape[1], matrix)[1]
-                squares += (moved[:, 1:, :, : self.n_features] ** 2).sum((0, 1, 2)).double()
-        return squares
+            moved = self._jacobian(pool, part, 0, len(atoms), places[edges], who.shape[1], matrix)[1]
+        return (moved[:, 1:, :, : self.n_features] ** 2).sum((0, 1, 2)).double()
 
     def _compiled(self, like: Tensor) -> CompiledExpansion | None:
         """The machine's own code for this precision, where there is a processor and a compiler for it."""

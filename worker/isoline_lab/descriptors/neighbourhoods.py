@@ -54,6 +54,21 @@ class Neighbourhoods:
             elements=self.elements[begin:end],
         )
 
+    def chosen(self, atoms: Tensor) -> tuple[Neighbourhoods, Tensor]:
+        """The neighbourhoods of some atoms, counted in their order, and which edges (edges,) these are."""
+        first, counts = self.starts[atoms], self.starts[atoms + 1] - self.starts[atoms]
+        starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        edges = torch.arange(int(starts[-1])) + (first - starts[:-1]).repeat_interleave(counts)
+        part = Neighbourhoods(
+            vectors=self.vectors[edges],
+            centre=torch.arange(len(atoms)).repeat_interleave(counts),
+            neighbours=self.neighbours[edges],
+            kinds=self.kinds[edges],
+            starts=starts,
+            elements=self.elements[atoms],
+        )
+        return part, edges
+
     def near(self) -> tuple[Tensor, Tensor]:
         """The distinct atoms around each atom, itself first; images of one atom count once.
 
