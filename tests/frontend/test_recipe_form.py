@@ -127,6 +127,7 @@ def test_a_linear_head_has_no_networks_to_train():
     assert not linear & {"hidden", "epochs", "learning_rate"}
     assert {"cutoff", "l_max", "members", "energy_weight"} <= linear
     assert "hidden" in visible("message-passing", {"head": "linear"})
+    assert "Epochs" not in preset_words("body-ordered", "fast", "linear")
 
 
 def test_widths_are_typed_as_words_and_a_name_of_digits_stays_a_name():

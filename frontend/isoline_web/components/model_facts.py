@@ -54,9 +54,10 @@ def dimer_warning(model: Artifact) -> html.Div | None:
     found = model.summary.get("attractive_pairs")
     if not found:
         return None
+    mend = "Add" if model.recipe.get("repulsion", True) else "Switch repulsion on, or add"
     return trouble(
         f"Two isolated atoms attract each other at short distance: {', '.join(map(_pair, found))}",
-        "Dynamics may fall into that hole. Switch repulsion on, or add structures with such short distances.",
+        f"Dynamics may fall into that hole. {mend} structures with such short distances.",
         warning=True,
     )
 

@@ -88,10 +88,12 @@ def visible(family: str, values: dict[str, Any]) -> list[str]:
     return [name for name in shown if name != "net_force_penalty" or values.get("direct_forces")]
 
 
-def preset_words(family: str, accuracy: str) -> str:
+def preset_words(family: str, accuracy: str, head: str = "") -> str:
     """What a level of accuracy decides."""
     decided = PRESETS.get(family, {}).get(accuracy, {})
-    return " · ".join(f"{field_words(name)} {write(value)}" for name, value in decided.items())
+    looked_at = {name: value for name, value in decided.items() if used(Train, name, family, head)}
+    told = " · ".join(f"{field_words(name)} {write(value)}" for name, value in looked_at.items())
+    return told or "Nothing here depends on it."
 
 
 def _families() -> dmc.RadioGroup:
@@ -209,7 +211,7 @@ def register(desk: Desk) -> None:
             not conservative,
             said,
             not changed,
-            preset_words(family, accuracy),
+            preset_words(family, accuracy, now.get("head", "")),
         )
 
     @desk.answers(
