@@ -17,7 +17,7 @@ ITERATIONS = 100
 
 # Precisions of coefficients, eV⁻², and deviations of noise are not believed beyond these.
 PRIOR_RANGE = (1e-3, 1e9)
-LEAST_NOISE = 1e-4
+LEAST_NOISE = 1e-3
 
 # Of the labels of a kind: at least so many are left to estimate the noise from, however many coefficients they fixed.
 LEAST_LEFT = 0.02
