@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from scipy.special import eval_chebyt, eval_legendre
 
+from isoline.errors import InvalidInput
 from isoline_lab.descriptors import kernels
 from isoline_lab.descriptors.contraction import new_expansion
 from isoline_lab.descriptors.coupling import real_clebsch_gordan
@@ -21,6 +23,7 @@ from isoline_lab.descriptors.feature_map import Linearised
 from isoline_lab.descriptors.projection import Projection
 from isoline_lab.descriptors.sphere import gaunt_integrals
 from isoline_lab.graph import Graph, build_graph
+from isoline_lab.potentials.committee import Committee
 
 from .conftest import ELEMENTS, STRUCTURES, no_compiler, random_committee, structure_of, without_compiler
 
@@ -220,6 +223,56 @@ def test_integrals_of_three_harmonics_are_products_of_coupling_coefficients():
                 factor = np.sqrt((2 * l1 + 1) * (2 * l2 + 1) / (4 * np.pi * (2 * l3 + 1)))
                 expected = factor * table[0, 0, 0] * table if (l1 + l2 + l3) % 2 == 0 else 0.0
                 np.testing.assert_allclose(block, np.broadcast_to(expected, block.shape), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pairs": [[0, 0], [0, 16]]},
+        {"pairs": [[0, 0], [-1, 0]]},
+        {"pairs": [[0, 0, 0], [0, 0, 1]]},
+        {"l_product": 3},
+        {"l_max": 1000},
+        {"l_max": "2; int x"},
+        {"elements": [11, 17, 19]},
+        {"radii": [[1.0]]},
+        {"mixing": [[[[1.0]]]]},
+    ],
+    ids=lambda change: str(*change.items()),
+)
+def test_sizes_that_do_not_fit_together_never_reach_compiled_code(change):
+    committee = random_committee("body-ordered", (11, 17))
+    files = committee.save()
+    about = json.loads(files["model.json"])
+    sizes = new_expansion((11, 17), 4.0, l_max=2, l_product=1, products=2).as_dict()
+    assert ClusterExpansion.from_dict(sizes).as_dict() == sizes
+    with pytest.raises(ValueError, match=r"."):
+        ClusterExpansion.from_dict(sizes | change)
+    files["model.json"] = json.dumps(about | {"features": sizes | change}).encode()
+    with pytest.raises(InvalidInput, match="do not fit together"):
+        Committee.load(files)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_the_number_of_threads_does_not_matter(threads):
+    crystal = bulk("NaCl", "rocksalt", a=5.6, cubic=True) * (3, 3, 4)  # more atoms than are done at once
+    crystal.rattle(0.1, seed=6)
+    systems = [structure_of(each) for each in (crystal, Atoms("Na"), Atoms("NaCl", [[0, 0, 0], [0, 0, 2.4]]))]
+    committee = random_committee("body-ordered", (11, 17))
+    graph = build_graph(systems[1:], 4.0)
+    projection = random_projection(committee.features, graph)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = [*committee.predict(systems, batch_atoms=1)], linearised(committee.features, graph, projection)
+        torch.set_num_threads(threads)
+        together = [*committee.predict(systems, batch_atoms=1)], linearised(committee.features, graph, projection)
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(alone[0], together[0], strict=True):
+        np.testing.assert_allclose(other.energy, one.energy, atol=1e-9)
+        np.testing.assert_allclose(other.forces, one.forces, atol=1e-10)
+    torch.testing.assert_close(together[1].rows, alone[1].rows, atol=1e-12, rtol=1e-12)
 
 
 def test_features_of_other_elements_do_not_multiply():

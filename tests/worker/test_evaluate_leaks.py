@@ -12,7 +12,7 @@ from isoline.jobs.worker_process import ensure_worker
 from isoline.services import accuracy, leaks, library, predictions, training, work
 from isoline_lab.jobs.sample import silicon_frames
 
-QUICK = {"members": 2, "epochs": 2, "hidden": (4,), "inputs": 16, "n_angular": 0}
+QUICK = {"members": 2, "epochs": 2, "hidden": (4,), "inputs": 16, "l_max": 1, "l_product": 1, "products": 2}
 
 
 def turned(frame: Frame) -> Frame:

@@ -32,6 +32,10 @@ DAMPING = 0.5
 # Columns of derivatives formed at once.
 LANES = 16
 
+# What an expansion may have: numbers of channels and of products that fill a vector unit, and angular momenta.
+VECTORS = (1, 2, 4, 8, 16, 32)
+LARGEST_L = 8
+
 
 @dataclass(frozen=True, eq=False)
 class ClusterExpansion(FeatureMap):
@@ -277,16 +281,32 @@ class ClusterExpansion(FeatureMap):
 
     @classmethod
     def from_dict(cls, about: dict) -> ClusterExpansion:
-        """The inverse of `as_dict`."""
-        return cls(
-            elements=tuple(about["elements"]),
-            cutoff=about["cutoff"],
+        """The inverse of `as_dict`.
+
+        Raises ValueError for sizes that do not fit together: compiled code trusts them.
+        """
+        expansion = cls(
+            elements=tuple(map(int, about["elements"])),
+            cutoff=float(about["cutoff"]),
             radii=np.array(about["radii"], dtype=np.float64),
             mixing=np.array(about["mixing"], dtype=np.float64),
-            l_max=about["l_max"],
-            l_product=about["l_product"],
+            l_max=int(about["l_max"]),
+            l_product=int(about["l_product"]),
             pairs=np.array(about["pairs"], dtype=np.int64),
         )
+        n, pairs = len(expansion.elements), expansion.pairs
+        shapes = (expansion.radii.shape, expansion.mixing.shape[:2], pairs.shape[1:])
+        if shapes != ((n, n), (n, n), (2,)) or expansion.mixing.ndim != 4:
+            raise ValueError(f"radii, mixing and pairs of shapes {shapes} for {n} elements")
+        if not 0 <= expansion.l_product <= expansion.l_max <= LARGEST_L:
+            raise ValueError(f"angular momenta {expansion.l_product} ≤ {expansion.l_max} beyond 0 to {LARGEST_L}")
+        if expansion.channels not in VECTORS or len(pairs) not in VECTORS or not 1 <= expansion.n_primitives <= 64:
+            raise ValueError(
+                f"{expansion.channels} channels, {len(pairs)} products, {expansion.n_primitives} primitives"
+            )
+        if pairs.min() < 0 or pairs.max() >= expansion.channels:
+            raise ValueError(f"products of channels beyond the {expansion.channels} there are")
+        return expansion
 
 
 def radial_primitives(distance: Tensor, cutoff: float, radius: Tensor, n: int) -> Tensor:
