@@ -41,6 +41,7 @@ class SmallRecipe(Recipe):
     force_weight: float = 1.0
     stress_weight: float = 0.1
     direct_forces: bool = False
+    repulsion: bool = True
     net_force_penalty: float = 0.0
     seed: int = 0
 

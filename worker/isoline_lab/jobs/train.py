@@ -94,6 +94,7 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
     for warning in committee.warnings:
         journal.log(f"warning: {warning}")
     took = time.monotonic() - began
+    noise = getattr(state, "noise", None)
     journal.progress(1.0, "calibrating spreads")
     calibration = calibrate(committee, validation)
     journal.progress(1.0, "measuring the cost")
@@ -116,7 +117,7 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
         "cost": asdict(cost),
         "calibration": calibration.as_dict(),
         "leaks": leaked.summary(),
-        "noise": getattr(state, "noise", None) and asdict(state.noise),
+        "noise": {kind: _number(value) for kind, value in asdict(noise).items()} if noise else None,
         "attractive_pairs": [[chemical_symbols[z] for z in curve.numbers] for curve in attractive_pairs(committee)],
         "used": {
             "energy": sum(frame.label.energy is not None for frame in training),

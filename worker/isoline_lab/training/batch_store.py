@@ -12,7 +12,7 @@ from isoline_lab.training.epoch import Epoch
 from isoline_lab.training.learner import Learner
 
 # Derivatives of features fill this much memory before the rest is computed again in every epoch.
-BUDGET_BYTES = 4 * 2**30
+BUDGET_BYTES = 6 * 2**30
 
 
 class BatchStore:

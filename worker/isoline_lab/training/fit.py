@@ -12,6 +12,8 @@ from isoline.domain.structure import Frame
 from isoline.errors import InvalidInput
 from isoline_lab.training.checkpoint import Checkpoint
 from isoline_lab.training.epoch import Epoch
+from isoline_lab.training.linear_checkpoint import LinearCheckpoint
+from isoline_lab.training.linear_fit import fit_linear
 from isoline_lab.training.message_checkpoint import MessageCheckpoint
 from isoline_lab.training.message_passing_fit import fit_message_passing
 from isoline_lab.training.network_fit import fit_networks
@@ -36,12 +38,15 @@ def fit(
     Raises InvalidInput for sets that cannot be learned from and for a start of another family, Diverged when the loss
     is not finite.
     """
-    run, kind = (
-        (fit_message_passing, MessageCheckpoint) if recipe.family == "message-passing" else (fit_networks, Checkpoint)
-    )
+    if recipe.family == "message-passing":
+        run, kind = fit_message_passing, MessageCheckpoint
+    elif recipe.family == "body-ordered" and recipe.head == "linear":
+        run, kind = fit_linear, LinearCheckpoint
+    else:
+        run, kind = fit_networks, Checkpoint
     if start is not None and not isinstance(start, kind):
         raise InvalidInput(
-            f"the earlier model is of another family than {recipe.family}",
+            f"the earlier model is of another kind than {recipe.family} with a {recipe.head} head",
             hint="Use the recipe of the earlier model, or train afresh.",
         )
     yield from run(recipe, train, validation, start=start, warm=warm)
@@ -53,7 +58,11 @@ def read_checkpoint(content: bytes) -> State:
     Raises InvalidInput for anything else.
     """
     try:
-        family = json.loads(safetensors.torch.load(bytes(content))["about"].numpy().tobytes()).get("family")
+        about = json.loads(safetensors.torch.load(bytes(content))["about"].numpy().tobytes())
     except (KeyError, ValueError, safetensors.SafetensorError) as error:
         raise InvalidInput(f"not a checkpoint of a training: {error}", hint="Start the training afresh.") from error
-    return (MessageCheckpoint if family == "message-passing" else Checkpoint).from_bytes(content)
+    if about.get("family") == "message-passing":
+        return MessageCheckpoint.from_bytes(content)
+    if about.get("head") == "linear":
+        return LinearCheckpoint.from_bytes(content)
+    return Checkpoint.from_bytes(content)

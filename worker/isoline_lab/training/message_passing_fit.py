@@ -107,7 +107,7 @@ def _begin(recipe: Recipe, train: Sequence[Frame], data: str) -> Generator[Epoch
     """The state before the first epoch, with random weights."""
     elements = _elements(train)
     yield Epoch(stage="neighbours")
-    baseline = fit_baseline(train, elements, cutoff=recipe.cutoff)
+    baseline = fit_baseline(train, elements, repulsion=recipe.repulsion, cutoff=recipe.cutoff)
     shape = _wanted_shape(recipe)
     network = new_network(shape, len(elements), recipe.cutoff)
     network.randomise(torch.Generator().manual_seed(recipe.seed))
