@@ -57,7 +57,14 @@ class Describe(Recipe):
     seed: int = Field(0, ge=0)
 
 
-CLASSIC: dict[str, Any] = {"members": 4, "cutoff": 5.0, "hidden": (32, 32), "weight_decay": 0.1, "weighting": "fixed"}
+CLASSIC: dict[str, Any] = {
+    "members": 4,
+    "cutoff": 5.0,
+    "hidden": (32, 32),
+    "weight_decay": 0.1,
+    "weighting": "fixed",
+    "stress_weight": 0.1,
+}
 
 MESSAGES: dict[str, Any] = {
     "members": 4,
@@ -68,11 +75,12 @@ MESSAGES: dict[str, Any] = {
     "learning_rate": 0.03,
     "weight_decay": 0.1,
     "weighting": "fixed",
+    "stress_weight": 0.1,
 }
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "body-ordered": {
-        "fast": {"inputs": 96, "epochs": 25, "hidden": (32,)},
+        "fast": {"inputs": 96, "epochs": 25},
         "balanced": {"inputs": 240, "epochs": 40},
         "accurate": {"inputs": 400, "epochs": 60, "cutoff": 6.0},
     },
@@ -160,27 +168,27 @@ class Train(Recipe):
         description="Combinations of features that the networks see",
         json_schema_extra=only("body-ordered", "behler-parrinello"),
     )
-    hidden: tuple[int, ...] = Field((64, 64), description="Widths of the hidden layers of each network")
+    hidden: tuple[int, ...] = Field((32, 32), description="Widths of the hidden layers of each network")
     repulsion: bool = Field(True, description="Screened nuclear repulsion below the distances of the training set")
     epochs: int = Field(100, ge=1, le=100_000, description="Largest number of passes over the training set")
     patience: int = Field(40, ge=1, description="Epochs without a better validation loss before stopping")
     batch_size: int = Field(8, ge=1, le=4096, description="Structures per step")
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Largest step of the optimiser")
-    weight_decay: float = Field(1.5, ge=0, description="Pull of the network's weights towards zero")
+    weight_decay: float = Field(2.0, ge=0, description="Pull of the network's weights towards zero")
     weighting: Literal["noise", "fixed"] = Field(
         "noise",
         description="Weights of labels: from their estimated noise, times those below, or those below alone",
         json_schema_extra=only("body-ordered", "behler-parrinello"),
     )
     force_priority: float = Field(
-        15.0,
+        3.0,
         gt=0,
         description="How many times more forces count than their noise says",
         json_schema_extra=only("body-ordered", "behler-parrinello"),
     )
     energy_weight: float = Field(1.0, ge=0, description="Weight of squared energy errors, per atom")
     force_weight: float = Field(1.0, ge=0, description="Weight of squared force errors, per component")
-    stress_weight: float = Field(0.1, ge=0, description="Weight of squared stress errors times volume, per atom")
+    stress_weight: float = Field(0.03, ge=0, description="Weight of squared stress errors times volume, per atom")
     direct_forces: bool = Field(
         False,
         description="Read forces directly instead of as slopes of the energy: faster, but energy is not conserved",

@@ -27,7 +27,7 @@ ATOMS_AT_ONCE = 128
 ATOMS_LINEARISED_AT_ONCE = 64
 
 # Each further neighbour that a feature takes at a time is expected to explain so much less of the forces.
-DAMPING = 0.5
+DAMPING = 0.3
 
 # Columns of derivatives formed at once.
 LANES = 16

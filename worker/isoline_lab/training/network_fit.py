@@ -30,8 +30,8 @@ from isoline_lab.training.prepare import prepare
 from isoline_lab.training.scores import score
 
 # Energies weigh little at first and fully in the last part of the training: they follow the forces at no cost.
-FORCES_FIRST = 0.6
-EARLY_ENERGY = 1 / 3
+FORCES_FIRST = 0.7
+EARLY_ENERGY = 0.1
 
 SILENCE_S = 0.5  # how long a caller may have to wait for a sign of life within an epoch
 
