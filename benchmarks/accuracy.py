@@ -48,7 +48,8 @@ def frames(name: str) -> list[Frame]:
 
 def train(recipe: Train, labelled: list[Frame]) -> tuple[Committee, dict]:
     """The best committee, and what training took."""
-    roles = partition([""] * len(labelled), recipe.validation_fraction, recipe.seed)
+    alone = np.array([len(frame) == 1 for frame in labelled])
+    roles = partition([""] * len(labelled), recipe.validation_fraction, recipe.seed, needed=alone)
     parts = [[f for f, role in zip(labelled, roles, strict=True) if role == wanted] for wanted in (TRAIN, VALIDATION)]
     clock, processor = time.perf_counter(), time.process_time()
     last = None

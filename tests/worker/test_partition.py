@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -50,3 +51,16 @@ def test_the_strongest_role_of_a_structure_counts():
     assert ids.tolist() == [3, 5, 7]
     assert kept.tolist() == [VALIDATION, 0, TRAIN]
     assert [len(part) for part in strongest(np.empty(0, int), np.empty(0, np.uint8))] == [0, 0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_free_atoms_are_never_drawn_for_validation(seed):
+    alone = np.arange(20) < 8
+    roles = partition([""] * 20, 0.4, seed, needed=alone)
+    assert not (roles[alone] == VALIDATION).any()
+    assert (roles == VALIDATION).sum() == 8
+
+
+def test_free_atoms_validate_where_nothing_else_is_left():
+    roles = partition([""] * 4, 0.5, 0, needed=np.ones(4, dtype=bool))
+    assert (roles == VALIDATION).sum() == 2

@@ -48,7 +48,8 @@ def train(bench: Workbench, job: Job, recipe: Train, journal: Journal) -> dict:
     ids = np.array([frame.id for frame in frames], dtype="<i8")
     learned = np.isin(ids, known_ids[known_roles == TRAIN])
     splits = [frame.split for frame in frames]
-    roles = partition(splits, recipe.validation_fraction, recipe.seed, structures=ids, learned=learned)
+    alone = np.array([len(frame) == 1 for frame in frames], dtype=bool)
+    roles = partition(splits, recipe.validation_fraction, recipe.seed, structures=ids, learned=learned, needed=alone)
     if (learned & (roles == VALIDATION)).any():
         journal.log("warning: the model it starts from was trained on structures of the validation set")
     training = _labelled(frames, roles, TRAIN)

@@ -17,23 +17,28 @@ def partition(
     *,
     structures: np.ndarray | None = None,
     learned: np.ndarray | None = None,
+    needed: np.ndarray | None = None,
 ) -> np.ndarray:
     """The role of every row: (rows,) uint8 of TRAIN, VALIDATION or TEST.
 
     structures  (rows,) int   rows with the same number are one structure under several labels and stay together
     learned     (rows,) bool  what the model that training starts from was trained on: not drawn for validation, since
                               it would stop the training on what is known already; only where nothing else is left
+    needed      (rows,) bool  not drawn either: free atoms alone say where an element's energy begins, so as validation
+                              they would be an error of some eV that no training can lower
 
     Splits that the dataset assigns hold. Where it assigns no validation set, a random part of what is left to train
     on becomes one: at least one structure, and never all of them.
     """
     roles = np.array([ROLES.get(split, TRAIN) for split in splits], dtype=np.uint8)
     structures = np.arange(len(roles)) if structures is None else structures
-    learned = np.zeros(len(roles), dtype=bool) if learned is None else learned
+    kept = np.zeros(len(roles), dtype=bool)
+    for rows in (learned, needed):
+        kept |= False if rows is None else rows
     pool = np.flatnonzero(roles == TRAIN)
     names = np.unique(structures[pool])
     if not (roles == VALIDATION).any() and len(names) > 1:
-        fresh = np.setdiff1d(names, structures[learned])
+        fresh = np.setdiff1d(names, structures[kept])
         candidates = fresh if len(fresh) else names
         wanted = min(max(1, round(validation_fraction * len(names))), len(names) - 1, len(candidates))
         chosen = np.random.default_rng(seed).permutation(candidates)[:wanted]
