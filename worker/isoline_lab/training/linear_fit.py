@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from ase.data import chemical_symbols
 
 from isoline.domain.recipe import Train
 from isoline.domain.structure import Frame
@@ -30,6 +29,7 @@ from isoline_lab.training.noise import Noise
 from isoline_lab.training.posterior import NormalEquations, Posterior, changed, maximise_evidence
 from isoline_lab.training.prepare import measure
 from isoline_lab.training.scores import score
+from isoline_lab.training.warm_start import refuse_unlike
 
 # For how many labels of its kind one counts: errors of forces and of stresses are correlated within a structure, for a
 # linear potential cannot express everything. Chosen on validation parts of Si, Mo and Ni of Zuo et al. (2020).
@@ -83,7 +83,7 @@ def fit_linear(
         equations = yield from _equations(learner, train)
         posterior = maximise_evidence(equations, counts, _groups(learner))
     else:
-        _refuse_unlike(recipe, start, train)
+        refuse_unlike(recipe, start, {int(z) for frame in train for z in np.unique(frame.structure.numbers)}, KEPT_WARM)
         learner = start.learner
         posterior = yield from _continued(start, counts, train, validation)
     yield Epoch(stage="linear potential", fraction=1.0)
@@ -233,23 +233,4 @@ def _refuse_unusable(frames: Sequence[Frame], counts: dict[str, float], role: st
             f"none of the {len(frames)} structures of the {role} set has an energy, forces or a stress "
             "with a weight above zero",
             hint="Import labels, change the split, or raise the weight of the labels there are.",
-        )
-
-
-def _refuse_unlike(recipe: Train, start: LinearCheckpoint, train: Sequence[Frame]) -> None:
-    """A warm start keeps the features, so the recipe must ask for the same."""
-    elements = {int(z) for frame in train for z in np.unique(frame.structure.numbers)}
-    unknown = elements - set(start.learner.features.elements)
-    if unknown:
-        raise InvalidInput(
-            f"the earlier model does not know {', '.join(chemical_symbols[z] for z in sorted(unknown))}",
-            hint="Train afresh instead of starting from it.",
-        )
-    earlier = Train.model_validate(start.recipe)
-    unlike = [name for name in KEPT_WARM if getattr(earlier, name) != getattr(recipe, name)]
-    if unlike:
-        differences = ", ".join(f"{name} {getattr(earlier, name)}, not {getattr(recipe, name)}" for name in unlike)
-        raise InvalidInput(
-            f"the earlier model has {differences}",
-            hint="Use the recipe of the earlier model, or train afresh.",
         )

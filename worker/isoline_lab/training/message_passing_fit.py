@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +22,7 @@ from isoline_lab.potentials.message_passing import new_network
 from isoline_lab.training.best import Best
 from isoline_lab.training.clipped_adam import ClippedAdam
 from isoline_lab.training.epoch import Epoch
+from isoline_lab.training.labelled_sets import fingerprint, refuse_unusable
 from isoline_lab.training.message_batches import (
     LabelledGraph,
     MessageBatch,
@@ -33,6 +32,7 @@ from isoline_lab.training.message_batches import (
 )
 from isoline_lab.training.message_checkpoint import MessageCheckpoint
 from isoline_lab.training.message_loss import MessageWeights, learning_loss, score
+from isoline_lab.training.schedule import exhausted, follow, learning_rate, sign_of_life
 
 # Energies weigh little at first and fully in the last part of the training: they follow the forces at no cost.
 FORCES_FIRST = 0.6
@@ -42,8 +42,6 @@ SILENCE_S = 0.5  # how long a caller may have to wait for a sign of life within 
 
 # Share of the running average of the weights that stays in a step.
 AVERAGING = 0.99
-
-WARM_UP = 50  # steps until the full learning rate
 
 # How far members' weights of a structure go from all alike (0) to a full Bayesian bootstrap (1).
 BOOTSTRAP = 0.5
@@ -86,8 +84,8 @@ def fit_message_passing(
 
     Raises InvalidInput for sets that cannot be learned from, Diverged when the loss is not finite.
     """
-    _refuse_unusable(train, validation, recipe)
-    data = _fingerprint(train, validation)
+    refuse_unusable(train, validation, recipe)
+    data = fingerprint(train, validation)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if start is None:
         state = yield from _begin(recipe, train, data)
@@ -168,7 +166,7 @@ def _run(
     device: torch.device,
 ) -> Iterator[Epoch]:
     """Epochs from a state on."""
-    if state.epoch >= recipe.epochs or _exhausted(recipe, state.epoch, state.best):
+    if state.epoch >= recipe.epochs or exhausted(recipe, state.epoch, state.best):
         nothing = np.full(recipe.members, np.nan)
         yield Epoch(
             state.epoch, recipe.epochs, "", 1.0, nothing, nothing, nothing, nothing, False, state.best, 0.0, state
@@ -190,13 +188,13 @@ def _run(
         batches = _batches(recipe, random.permutation(len(train)))
         for done, chosen in enumerate(batches):
             if time.monotonic() - heard > SILENCE_S:
-                yield _sign(recipe, number, done / len(batches))
+                yield sign_of_life(recipe, number, done / len(batches))
                 heard = time.monotonic()
             batch = _batch(prepared.training, chosen, prepared.weights, state, device)
             loss = learning_loss(network, batch, weights, _draw(prepared.weights[:, chosen], random).to(device))
-            rate = _learning_rate(recipe, optimiser.steps + 1, recipe.epochs * len(batches))
+            rate = learning_rate(recipe, optimiser.steps + 1, recipe.epochs * len(batches))
             optimiser.step(loss.mean(), rate)
-            _follow(averaged, network, optimiser.steps)
+            follow(averaged, network, optimiser.steps, AVERAGING)
             losses += loss.detach().cpu() * len(chosen)
         held_out = (
             _batch(prepared.validation, chosen, np.ones((recipe.members, len(validation))), state, device)
@@ -210,7 +208,7 @@ def _run(
                 scores = finished.value
                 break
             if time.monotonic() - heard > SILENCE_S:
-                yield _sign(recipe, number, 1.0)
+                yield sign_of_life(recipe, number, 1.0)
                 heard = time.monotonic()
         train_loss = (losses / len(train)).numpy()
         if not (np.isfinite(train_loss).all() and np.isfinite(scores.loss).all()):
@@ -246,7 +244,7 @@ def _run(
             seconds=time.monotonic() - began,
             state=state,
         )
-        if _exhausted(recipe, number, best):
+        if exhausted(recipe, number, best):
             return
 
 
@@ -297,28 +295,6 @@ def _draw(weights: np.ndarray, random: np.random.Generator) -> Tensor:
     return torch.from_numpy((random.random(weights.shape[1]) > steps).sum(0).clip(max=len(weights) - 1))
 
 
-@torch.no_grad()
-def _follow(averaged: MessageNetwork, network: MessageNetwork, steps: int) -> None:
-    """Move the running average a little towards the weights: it is steadier than they are, and generalises better."""
-    keep = min(AVERAGING, (1 + steps) / (10 + steps))  # the first steps come from far and are forgotten sooner
-    for mean, parameter in zip(averaged.parameters(), network.parameters(), strict=True):
-        mean.lerp_(parameter, 1.0 - keep)
-
-
-def _sign(recipe: Recipe, number: int, fraction: float) -> Epoch:
-    """That the training is at this fraction of an epoch."""
-    return Epoch(total=recipe.epochs, fraction=(number - 1 + fraction) / recipe.epochs)
-
-
-def _learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Short warm-up, then half a cosine down to zero."""
-    return recipe.learning_rate * min(1.0, step / WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * (step - 1) / steps))
-
-
-def _exhausted(recipe: Recipe, number: int, best: Best) -> bool:
-    return best.epoch > 0 and number - best.epoch >= recipe.patience
-
-
 def _copied(network: MessageNetwork) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
 
@@ -340,29 +316,3 @@ def _elements(frames: Sequence[Frame]) -> tuple[int, ...]:
     if not elements:
         raise InvalidInput("the training set has no atoms", hint="Import structures first.")
     return elements
-
-
-def _fingerprint(train: Sequence[Frame], validation: Sequence[Frame]) -> str:
-    """Names the structures, labels and roles that a run depends on."""
-    digest = hashlib.blake2b(digest_size=16)
-    for frames in (train, validation):
-        for frame in frames:
-            digest.update(frame.structure.identity + frame.label.identity)
-        digest.update(b"|")
-    return digest.hexdigest()
-
-
-def _refuse_unusable(train: Sequence[Frame], validation: Sequence[Frame], recipe: Recipe) -> None:
-    for role, frames in (("training", train), ("validation", validation)):
-        labels = [frame.label for frame in frames]
-        usable = (
-            (recipe.energy_weight > 0 and any(x.energy is not None for x in labels))
-            or (recipe.force_weight > 0 and any(x.forces is not None for x in labels))
-            or (recipe.stress_weight > 0 and any(x.stress is not None for x in labels))
-        )
-        if not usable:
-            raise InvalidInput(
-                f"none of the {len(frames)} structures of the {role} set has an energy, forces or a stress "
-                "with a weight above zero",
-                hint="Import labels, change the split, or raise the weight of the labels there are.",
-            )

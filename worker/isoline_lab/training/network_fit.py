@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
-from ase.data import chemical_symbols
 from torch import Tensor
 
 from isoline.domain.recipe import Train
@@ -22,12 +19,15 @@ from isoline_lab.training.batches import assign_batches
 from isoline_lab.training.best import Best
 from isoline_lab.training.checkpoint import Checkpoint
 from isoline_lab.training.epoch import Epoch
+from isoline_lab.training.labelled_sets import fingerprint, refuse_unusable
 from isoline_lab.training.linear import LinearFit
 from isoline_lab.training.loss import LossWeights, batch_loss, predict_batch
 from isoline_lab.training.noise import estimate_noise
 from isoline_lab.training.optimiser import AdamW
 from isoline_lab.training.prepare import prepare
+from isoline_lab.training.schedule import exhausted, follow, learning_rate, sign_of_life
 from isoline_lab.training.scores import score
+from isoline_lab.training.warm_start import refuse_unlike
 
 # Energies weigh little at first and fully in the last part of the training: they follow the forces at no cost.
 FORCES_FIRST = 0.7
@@ -38,7 +38,6 @@ SILENCE_S = 0.5  # how long a caller may have to wait for a sign of life within 
 # Share of the running average of the weights that stays in a step.
 AVERAGING = 0.98
 
-WARM_UP = 50  # steps until the full learning rate
 RIDGE = 1e-6
 
 # How far members' weights of a structure go from all alike (0) to a full Bayesian bootstrap (1).
@@ -68,8 +67,8 @@ def fit_networks(
 
     Raises InvalidInput for sets that cannot be learned from, Diverged when the loss is not finite.
     """
-    _refuse_unusable(train, validation, recipe)
-    data = _fingerprint(train, validation)
+    refuse_unusable(train, validation, recipe)
+    data = fingerprint(train, validation)
     if start is None or warm:
         state = yield from _begin(recipe, train, data, start)
     elif start.data != data:
@@ -89,7 +88,7 @@ def _begin(
     described = recipe.model_dump(mode="json")
     if start is not None:
         elements = {int(z) for frame in train for z in np.unique(frame.structure.numbers)}
-        _refuse_unlike(recipe, start, elements)
+        refuse_unlike(recipe, start, elements, KEPT_WARM)
         return replace(
             start,
             epoch=0,
@@ -125,7 +124,7 @@ def _run(
     recipe: Train, train: Sequence[Frame], validation: Sequence[Frame], state: Checkpoint, fresh: bool
 ) -> Iterator[Epoch]:
     """Epochs from a state on."""
-    if state.epoch >= recipe.epochs or _exhausted(recipe, state.epoch, state.best):
+    if state.epoch >= recipe.epochs or exhausted(recipe, state.epoch, state.best):
         nothing = np.full(recipe.members, np.nan)
         yield Epoch(
             number=state.epoch,
@@ -160,20 +159,20 @@ def _run(
         losses, total = torch.zeros(recipe.members), 0
         order = np.random.default_rng([recipe.seed, 3, number]).permutation(len(training))
         for done, index in enumerate(order.tolist()):
-            sign = _sign(recipe, number, done / len(order))
+            sign = sign_of_life(recipe, number, done / len(order))
             if time.monotonic() - heard > SILENCE_S:
                 yield sign
                 heard = time.monotonic()
             batch = yield from training.batch(index, sign)
             predicted = predict_batch(networks, batch, learning=True)
             loss = batch_loss(predicted, batch, weights)
-            rate = _learning_rate(recipe, optimiser.steps + 1, recipe.epochs * len(training))
+            rate = learning_rate(recipe, optimiser.steps + 1, recipe.epochs * len(training))
             optimiser.step(loss.sum(), rate)  # members share no weights, so each descends its own loss
-            _follow(averaged, networks, optimiser.steps)
+            follow(averaged, networks, optimiser.steps, AVERAGING)
             losses += batch_loss(predicted, batch, final).detach() * batch.n_structures
             total += batch.n_structures
         train_loss = (losses / total).numpy()
-        scores = yield from score(averaged, held_out, final, _sign(recipe, number, 1.0))
+        scores = yield from score(averaged, held_out, final, sign_of_life(recipe, number, 1.0))
         if not (np.isfinite(train_loss).all() and np.isfinite(scores.loss).all()):
             raise Diverged(
                 f"the loss was not finite in epoch {number}",
@@ -207,7 +206,7 @@ def _run(
             seconds=time.monotonic() - began,
             state=state,
         )
-        if _exhausted(recipe, number, best):
+        if exhausted(recipe, number, best):
             return
 
 
@@ -250,71 +249,5 @@ def _start_from_linear(
         networks.offset.copy_(offsets[None, :, None, None])
 
 
-@torch.no_grad()
-def _follow(averaged: MemberNetworks, networks: MemberNetworks, steps: int) -> None:
-    """Move the running average a little towards the weights: it is steadier than they are, and generalises better."""
-    keep = min(AVERAGING, (1 + steps) / (10 + steps))  # the first steps come from far and are forgotten sooner
-    for mean, parameter in zip(averaged.parameters(), networks.parameters(), strict=True):
-        mean.lerp_(parameter, 1.0 - keep)
-
-
-def _sign(recipe: Train, number: int, fraction: float) -> Epoch:
-    """That the training is at this fraction of an epoch."""
-    return Epoch(total=recipe.epochs, fraction=(number - 1 + fraction) / recipe.epochs)
-
-
-def _learning_rate(recipe: Train, step: int, steps: int) -> float:
-    """Short warm-up, then half a cosine down to zero."""
-    return recipe.learning_rate * min(1.0, step / WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * (step - 1) / steps))
-
-
-def _exhausted(recipe: Train, number: int, best: Best) -> bool:
-    return best.epoch > 0 and number - best.epoch >= recipe.patience
-
-
 def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in weights.items()}
-
-
-def _fingerprint(train: Sequence[Frame], validation: Sequence[Frame]) -> str:
-    """Names the structures, labels and roles that a run depends on."""
-    digest = hashlib.blake2b(digest_size=16)
-    for frames in (train, validation):
-        for frame in frames:
-            digest.update(frame.structure.identity + frame.label.identity)
-        digest.update(b"|")
-    return digest.hexdigest()
-
-
-def _refuse_unusable(train: Sequence[Frame], validation: Sequence[Frame], recipe: Train) -> None:
-    for role, frames in (("training", train), ("validation", validation)):
-        labels = [frame.label for frame in frames]
-        usable = (
-            (recipe.energy_weight > 0 and any(x.energy is not None for x in labels))
-            or (recipe.force_weight > 0 and any(x.forces is not None for x in labels))
-            or (recipe.stress_weight > 0 and any(x.stress is not None for x in labels))
-        )
-        if not usable:
-            raise InvalidInput(
-                f"none of the {len(frames)} structures of the {role} set has an energy, forces or a stress "
-                "with a weight above zero",
-                hint="Import labels, change the split, or raise the weight of the labels there are.",
-            )
-
-
-def _refuse_unlike(recipe: Train, start: Checkpoint, elements: set[int]) -> None:
-    """A warm start keeps features and weights, so the recipe must ask for the same kind of potential."""
-    unknown = elements - set(start.learner.features.elements)
-    if unknown:
-        raise InvalidInput(
-            f"the earlier model does not know {', '.join(chemical_symbols[z] for z in sorted(unknown))}",
-            hint="Train afresh instead of starting from it.",
-        )
-    earlier = Train.model_validate(start.recipe)
-    unlike = [name for name in KEPT_WARM if getattr(earlier, name) != getattr(recipe, name)]
-    if unlike:
-        differences = ", ".join(f"{name} {getattr(earlier, name)}, not {getattr(recipe, name)}" for name in unlike)
-        raise InvalidInput(
-            f"the earlier model has {differences}",
-            hint="Use the recipe of the earlier model, or train afresh.",
-        )
